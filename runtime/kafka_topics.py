@@ -1,0 +1,75 @@
+"""Make the topics a stage writes to. Edge: talks to the brokers.
+
+Brokers need not create topics by themselves, and should not: a topic made on the fly has
+the brokers' default limits, and those refuse a row of 5 MB.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from runtime.errors import Retry, Stop
+
+REQUEST_TIMEOUT_SECONDS = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class WrongPartitionCount(Stop):
+    """A topic has another number of partitions than it must have."""
+
+
+class BrokersUnreachable(Retry):
+    """No Kafka broker answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic to make; partitions and replicas are the brokers' default where not given."""
+
+    name: str
+    partitions: int = -1
+    config: dict[str, str] = field(default_factory=dict)
+
+
+def partition_count(admin: AdminClient, topic: str) -> int | None:
+    """Return how many partitions the topic has, or None where there is no such topic."""
+    try:
+        metadata = admin.list_topics(topic, timeout=REQUEST_TIMEOUT_SECONDS)
+    except KafkaException as error:
+        raise BrokersUnreachable(f"cannot read the topics of the brokers: {error}") from error
+    found = metadata.topics.get(topic)
+    if found is None or found.error is not None:
+        return None
+    return len(found.partitions)
+
+
+def ensure_topics(admin: AdminClient, topics: Iterable[TopicSpec]) -> None:
+    """Make the topics that do not exist yet; those that do are left as they are.
+
+    Safe to run in several processes at once.
+    """
+    new = [
+        NewTopic(
+            topic.name, num_partitions=topic.partitions, replication_factor=-1, config=topic.config
+        )
+        for topic in topics
+    ]
+    if not new:
+        return
+    for name, future in admin.create_topics(new, request_timeout=REQUEST_TIMEOUT_SECONDS).items():
+        try:
+            future.result()
+            log.info("made topic %s", name)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                continue
+            if error.args[0].retriable() or error.args[0].code() == KafkaError._TIMED_OUT:
+                raise BrokersUnreachable(f"cannot make topic {name}: {error}") from error
+            raise Stop(f"cannot make topic {name}: {error}") from error

@@ -1,0 +1,56 @@
+"""Run a stage as a process: logs, signals, exit codes.
+
+Exit codes: 0 after SIGTERM or SIGINT, 1 on a defect, 2 when a person must act. Whoever
+supervises the process may restart it on 1 and should not on 2.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from runtime.errors import Stop
+
+EXIT_DEFECT = 1
+EXIT_PERSON_MUST_ACT = 2
+
+log = logging.getLogger(__name__)
+
+
+def configure_logs(level: str) -> None:
+    """Write logs to standard error, one line each, times in UTC."""
+    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s")
+    formatter.default_time_format = "%Y-%m-%dT%H:%M:%S"
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def run(work: Callable[[threading.Event], None]) -> int:
+    """Run the stage's work until it returns, and return the process's exit code.
+
+    The event is set by SIGTERM and SIGINT; work must look at it at least once a second and
+    return in order, with everything it acknowledged safe.
+    """
+    stopping = threading.Event()
+
+    def stop(signal_number: int, _frame: object) -> None:
+        log.info("stopping on %s", signal.Signals(signal_number).name)
+        stopping.set()
+
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, stop)
+    try:
+        work(stopping)
+    except Stop as error:
+        log.error("stopped, a person must act: %s", error)
+        return EXIT_PERSON_MUST_ACT
+    except Exception:
+        log.exception("stopped by a defect")
+        return EXIT_DEFECT
+    return 0

@@ -1,0 +1,142 @@
+"""Settings from the environment: each stage declares its own, this is what they share.
+
+A setting's name is the environment variable's. Secrets may come from a file: `NAME_FILE`
+holds its path. A name under one of the stage's own prefixes that no setting has is refused,
+because a misspelt setting that is ignored is found too late.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from runtime.errors import Stop
+
+SettingsT = TypeVar("SettingsT", bound="StageSettings")
+
+
+class InvalidSettings(Stop):
+    """A setting is missing, unknown or has a value that cannot be used."""
+
+
+class StageSettings(BaseSettings):
+    """What every stage is told. Frozen; only `from_environ` makes one."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    own_prefixes: ClassVar[tuple[str, ...]] = ("BEMI_KAFKA_", "BEMI_TOPIC_", "BEMI_LOG_")
+
+    kafka_bootstrap_servers: str = Field(
+        "127.0.0.1:9092",
+        validation_alias="BEMI_KAFKA_BOOTSTRAP_SERVERS",
+        description="Kafka brokers, `host:port`, separated by commas.",
+    )
+    topic_prefix: str = Field(
+        "bemi",
+        validation_alias="BEMI_TOPIC_PREFIX",
+        pattern=r"^[A-Za-z0-9._-]{1,100}$",
+        description="What every topic of this pipeline begins with (Debezium's topic.prefix).",
+    )
+    kafka_max_message_bytes: int = Field(
+        128 * 1024 * 1024,
+        validation_alias="BEMI_KAFKA_MAX_MESSAGE_BYTES",
+        ge=1_000_000,
+        description="The largest record, in bytes: limit of the clients and of the topics made.",
+    )
+    log_level: str = Field(
+        "INFO",
+        validation_alias="BEMI_LOG_LEVEL",
+        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
+        description="DEBUG, INFO, WARNING or ERROR.",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from what `from_environ` is given, and from nowhere else."""
+        return (init_settings,)
+
+    @classmethod
+    def environment_names(cls) -> dict[str, tuple[str, ...]]:
+        """Return each field's environment variables, the preferred one first."""
+        names = {}
+        for field_name, field in cls.model_fields.items():
+            alias = field.validation_alias
+            if isinstance(alias, AliasChoices):
+                names[field_name] = tuple(str(choice) for choice in alias.choices)
+            else:
+                names[field_name] = (str(alias),)
+        return names
+
+    @classmethod
+    def from_environ(cls: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
+        """Return the stage's settings as the environment gives them.
+
+        Raises InvalidSettings, naming every setting that is missing, unknown or malformed.
+        """
+        known = {name for names in cls.environment_names().values() for name in names}
+        values: dict[str, Any] = {}
+        for name, value in environ.items():
+            if name in known:
+                values[name] = value
+            elif name.endswith("_FILE") and name.removesuffix("_FILE") in known:
+                values[name.removesuffix("_FILE")] = _read_secret(name, value)
+            elif name.startswith(cls.own_prefixes):
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise InvalidSettings(f"unknown setting {name}{hint}")
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+                for problem in error.errors()
+            )
+            raise InvalidSettings(f"cannot use the settings: {problems}") from None
+
+
+def _read_secret(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text().rstrip("\n")
+    except OSError as error:
+        raise InvalidSettings(f"{name} names a file that cannot be read: {error}") from error
+
+
+class SourceDatabase(StageSettings):
+    """Where the tracked database is; the names are those of Bemi's container."""
+
+    db_host: str = Field(
+        "127.0.0.1", validation_alias="DB_HOST", description="Host of the tracked database."
+    )
+    db_port: int = Field(
+        5432, validation_alias="DB_PORT", description="Port of the tracked database."
+    )
+    db_name: str = Field(
+        "postgres", validation_alias="DB_NAME", description="The tracked database."
+    )
+    db_user: str = Field(
+        "postgres",
+        validation_alias="DB_USER",
+        description="Role that may replicate (REPLICATION attribute).",
+    )
+    db_password: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="DB_PASSWORD",
+        description="Its password; also by DB_PASSWORD_FILE.",
+    )
+    db_sslmode: str = Field(
+        "prefer",
+        validation_alias="DB_SSLMODE",
+        description="libpq's sslmode for the tracked database.",
+    )

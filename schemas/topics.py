@@ -1,0 +1,90 @@
+"""Names of topics and headers, and the partition of a transaction.
+
+A topic's name may hold only letters, digits, `.`, `_` and `-` and 249 characters, so a
+table's name is made to fit as Debezium does it: anything else becomes `_`. Two tables may
+then share a topic; the event's `source` still names the table exactly.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MAX_TOPIC_LENGTH = 249
+_INVALID = re.compile(r"[^A-Za-z0-9._-]")
+
+CONTEXT_PREFIX = "_bemi"
+"""The prefix of the logical messages that carry the context of what follows them."""
+
+HEARTBEAT_PREFIX = "_bemi_heartbeat"
+"""The prefix of the producer's own messages; they say only that time passes."""
+
+OWN_TABLES = frozenset({"changes", "bemi_sink_progress", "bemi_dead_letters", "bemi_migrations"})
+"""The sink's tables. Changes to them are never captured, or the trail would track itself."""
+
+HEADER_EPOCH = "epoch"
+HEADER_COMMIT_LSN = "commit_lsn"
+HEADER_ORDINAL = "ordinal"
+
+Headers = list[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics of one pipeline, all under one prefix."""
+
+    prefix: str
+
+    def table(self, pg_schema: str, table: str) -> str:
+        """Return the topic of a table's events: `{prefix}.{schema}.{table}`, made to fit."""
+        return _INVALID.sub("_", f"{self.prefix}.{pg_schema}.{table}")[:MAX_TOPIC_LENGTH]
+
+    @property
+    def message(self) -> str:
+        """The topic of logical messages."""
+        return f"{self.prefix}.message"
+
+    @property
+    def transaction(self) -> str:
+        """The topic of transaction metadata: BEGIN and END."""
+        return f"{self.prefix}.transaction"
+
+    @property
+    def heartbeat(self) -> str:
+        """The topic of heartbeats."""
+        return f"__debezium-heartbeat.{self.prefix}"
+
+    @property
+    def wal(self) -> str:
+        """The topic of everything once more, in WAL order, a transaction in one partition."""
+        return f"{self.prefix}.wal"
+
+    @property
+    def changes(self) -> str:
+        """The topic of stitched changes."""
+        return f"{self.prefix}.changes"
+
+    @property
+    def dead_letters(self) -> str:
+        """The topic of records that a stage could not understand."""
+        return f"{self.prefix}.dead-letters"
+
+
+def transaction_partition(xid: int, partitions: int) -> int:
+    """Return the partition of `.wal` that holds the whole transaction.
+
+    A function of the id alone: PostgreSQL sending the transaction again lands it where it
+    was. Ids are handed out in sequence, so the remainder spreads them evenly.
+    """
+    return xid % partitions
+
+
+def wal_headers(epoch: bytes, commit_lsn: int, ordinal: int | None) -> Headers:
+    """Return the headers of one record of `.wal`.
+
+    The ordinal is absent on BEGIN; on END it is the number of messages decoded.
+    """
+    headers = [(HEADER_EPOCH, epoch), (HEADER_COMMIT_LSN, b"%d" % commit_lsn)]
+    if ordinal is not None:
+        headers.append((HEADER_ORDINAL, b"%d" % ordinal))
+    return headers
