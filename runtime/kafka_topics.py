@@ -10,8 +10,8 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
 from runtime.errors import Retry, Stop
@@ -41,13 +41,27 @@ class TopicSpec:
 def partition_count(admin: AdminClient, topic: str) -> int | None:
     """Return how many partitions the topic has, or None where there is no such topic."""
     try:
-        metadata = admin.list_topics(topic, timeout=REQUEST_TIMEOUT_SECONDS)
+        # Asking for one topic by name would make it, on brokers that make topics by themselves.
+        metadata = admin.list_topics(timeout=REQUEST_TIMEOUT_SECONDS)
     except KafkaException as error:
         raise BrokersUnreachable(f"cannot read the topics of the brokers: {error}") from error
     found = metadata.topics.get(topic)
     if found is None or found.error is not None:
         return None
     return len(found.partitions)
+
+
+def is_empty(admin: AdminClient, topic: str, partitions: int) -> bool:
+    """Return whether nothing was ever written to the topic."""
+    request = {
+        TopicPartition(topic, partition): OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        for partition in range(partitions)
+    }
+    answers = admin.list_offsets(request, request_timeout=REQUEST_TIMEOUT_SECONDS)
+    try:
+        return all(answer.result().offset == 0 for answer in answers.values())
+    except KafkaException as error:
+        raise BrokersUnreachable(f"cannot read the end of topic {topic}: {error}") from error
 
 
 def ensure_topics(admin: AdminClient, topics: Iterable[TopicSpec]) -> None:

@@ -11,7 +11,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from runtime.errors import Stop
 
@@ -23,12 +24,23 @@ log = logging.getLogger(__name__)
 
 def configure_logs(level: str) -> None:
     """Write logs to standard error, one line each, times in UTC."""
-    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s")
+    formatter = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     formatter.default_time_format = "%Y-%m-%dT%H:%M:%S"
+    formatter.default_msec_format = "%s.%03dZ"
     formatter.converter = time.gmtime
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+@contextmanager
+def exit_on_stop() -> Iterator[None]:
+    """End the process with the error's text where a person must act; for use before logs are."""
+    try:
+        yield
+    except Stop as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_PERSON_MUST_ACT)
 
 
 def run(work: Callable[[threading.Event], None]) -> int:

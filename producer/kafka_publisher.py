@@ -1,0 +1,131 @@
+"""Publish records and count what is acknowledged. Edge: librdkafka.
+
+Idempotent and acks=all: within a partition records arrive in order and once, as long as no
+record is given up. So none ever is: the client retries for ever, its queue fills, `publish`
+waits. What it does report as failed ends the publisher; whoever owns it makes a new one and
+publishes again from the confirmed position.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from producer.change_events import Record
+from producer.errors import DeliveryFailed, RecordTooLarge
+from producer.progress import InFlight
+from runtime.errors import StageError
+
+QUEUE_MESSAGES = 50_000
+QUEUE_SLACK_KIB = 1024
+POLL_WHEN_FULL_SECONDS = 0.1
+
+log = logging.getLogger(__name__)
+
+
+class KafkaPublisher:
+    """Publishes records; each counts for the transaction it belongs to until acknowledged."""
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        *,
+        max_message_bytes: int,
+        linger_ms: float,
+        compression_type: str,
+        while_waiting: Callable[[], None],
+    ) -> None:
+        """Make a publisher; `while_waiting` is called again and again while the queue is full."""
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap_servers,
+                "client.id": "bemi-producer",
+                "enable.idempotence": True,
+                "acks": "all",
+                # Never give up: a record left out would be a gap nobody sees.
+                "message.timeout.ms": 0,
+                # The partition of a key must be the one Java's clients choose.
+                "partitioner": "murmur2_random",
+                "linger.ms": linger_ms,
+                "compression.type": compression_type,
+                "message.max.bytes": max_message_bytes,
+                "queue.buffering.max.messages": QUEUE_MESSAGES,
+                "queue.buffering.max.kbytes": max_message_bytes // 1024 + QUEUE_SLACK_KIB,
+                "error_cb": self._note_error,
+            }
+        )
+        self._while_waiting = while_waiting
+        self._failure: StageError | None = None
+
+    def publish(self, records: list[Record], transaction: InFlight) -> None:
+        """Hand the transaction's records over; waits while the queue is full.
+
+        Returning says nothing about delivery: the transaction's `pending` does.
+        """
+        produce = self._producer.produce
+        note_delivery = self._delivery_of(transaction)
+        transaction.pending += len(records)
+        for topic, key, value, headers, partition in records:
+            while True:
+                try:
+                    produce(
+                        topic,
+                        value,
+                        key,
+                        partition,
+                        on_delivery=note_delivery,
+                        headers=headers,  # type: ignore[arg-type] # The stub's list is invariant.
+                    )
+                except BufferError:
+                    self.poll(POLL_WHEN_FULL_SECONDS)
+                    self._while_waiting()
+                except KafkaException as error:
+                    raise _failure(error.args[0], topic) from error
+                else:
+                    break
+
+    def poll(self, timeout_seconds: float) -> None:
+        """Take in what was acknowledged since; raises when a record was not."""
+        self._producer.poll(timeout_seconds)
+        if self._failure is not None:
+            raise self._failure
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """Wait for all acknowledgements; returns whether they came in time."""
+        remaining = self._producer.flush(timeout_seconds)
+        if self._failure is not None:
+            raise self._failure
+        return remaining == 0
+
+    def close(self) -> None:
+        """Drop what is still queued; for a publisher that is not to be used again."""
+        self._producer.purge()
+        self._producer.poll(0)
+
+    def _delivery_of(self, transaction: InFlight) -> Callable[[KafkaError | None, Any], None]:
+        def note(error: KafkaError | None, message: Any) -> None:
+            if error is None:
+                transaction.pending -= 1
+            elif self._failure is None:
+                self._failure = _failure(error, message.topic())
+
+        return note
+
+    def _note_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._failure = DeliveryFailed(f"the Kafka client cannot go on: {error.str()}")
+        else:
+            log.warning("kafka: %s", error.str())
+
+
+def _failure(error: KafkaError, topic: str) -> StageError:
+    if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        return RecordTooLarge(
+            f"an event for topic {topic} is larger than a record may be; raise "
+            "BEMI_KAFKA_MAX_MESSAGE_BYTES, the topic's max.message.bytes and the brokers' "
+            "message.max.bytes, then start the producer again: nothing is lost"
+        )
+    return DeliveryFailed(f"Kafka did not take a record for topic {topic}: {error.str()}")

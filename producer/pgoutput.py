@@ -1,0 +1,323 @@
+"""Decode pgoutput messages. Pure: no socket, no clock, no catalogue.
+
+One payload gives one message. A row names its table only by oid; the Relation that
+describes it comes before the first row that needs it. A row's values are PostgreSQL's own
+text, as bytes in UTF-8; None is NULL, UNCHANGED a value that was not sent because it is
+stored out of line and did not change.
+
+Bytes that are no message raise MalformedMessage and nothing else.
+
+Format: PostgreSQL manual, "Logical Replication Message Formats", protocol version 1.
+Row messages are named tuples, not dataclasses: one is made for each row, and making a frozen
+dataclass takes three times as long (1.0 against 0.3 us).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, NamedTuple
+
+from producer.errors import MalformedMessage
+from schemas.change_id import Lsn, Xid
+
+POSTGRES_EPOCH_US: Final = 946_684_800_000_000
+"""2000-01-01 in microseconds since 1970-01-01: PostgreSQL counts time from there."""
+
+
+class Unchanged(Enum):
+    """The type of UNCHANGED."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED: Final = Unchanged.UNCHANGED
+
+Value = bytes | Unchanged | None
+TupleData = list[Value]
+
+
+class ReplicaIdentity(Enum):
+    """What the server sends of an old row: pg_class.relreplident."""
+
+    DEFAULT = "d"
+    NOTHING = "n"
+    FULL = "f"
+    INDEX = "i"
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """A transaction follows; the server sends it only once it has committed."""
+
+    commit_lsn: Lsn
+    commit_time_us: int
+    xid: Xid
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The transaction is complete. `end_lsn` is what may be confirmed once it is safe."""
+
+    commit_lsn: Lsn
+    end_lsn: Lsn
+    commit_time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column as the server describes it before the rows that have it."""
+
+    name: str
+    type_oid: int
+    type_modifier: int
+    is_identity: bool  # Part of the replica identity: sent with old rows.
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """What the rows with this oid look like from here on."""
+
+    oid: int
+    pg_schema: str
+    table: str
+    replica_identity: ReplicaIdentity
+    columns: tuple[Column, ...]
+
+
+class Insert(NamedTuple):
+    """A new row."""
+
+    relation_oid: int
+    new: TupleData
+
+
+class Update(NamedTuple):
+    """A row and what was sent of its predecessor: all, its identity columns, or nothing."""
+
+    relation_oid: int
+    old: TupleData | None
+    old_is_full: bool
+    new: TupleData
+
+
+class Delete(NamedTuple):
+    """A removed row: all of it, or only its identity columns."""
+
+    relation_oid: int
+    old: TupleData
+    old_is_full: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Truncate:
+    """Tables emptied by one statement."""
+
+    relation_oids: tuple[int, ...]
+    cascade: bool
+    restart_identity: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LogicalMessage:
+    """What pg_logical_emit_message wrote. Outside a transaction where not transactional."""
+
+    transactional: bool
+    lsn: Lsn
+    prefix: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The transaction was replicated from elsewhere."""
+
+    origin_lsn: Lsn
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """The name of a type that is not built in; values come as text, so it is not needed."""
+
+    oid: int
+    pg_schema: str
+    name: str
+
+
+Message = (
+    Begin | Commit | Relation | Insert | Update | Delete | Truncate | LogicalMessage | Origin | Type
+)
+
+_UINT32 = struct.Struct(">I").unpack_from
+_INT16 = struct.Struct(">h").unpack_from
+_BEGIN = struct.Struct(">QqI").unpack_from
+_COMMIT = struct.Struct(">BQQq").unpack_from
+_LSN = struct.Struct(">Q").unpack_from
+
+_NULL = ord("n")
+_UNCHANGED = ord("u")
+_TEXT = ord("t")
+_NEW = ord("N")
+_OLD = ord("O")
+_KEY = ord("K")
+
+_TRUNCATE_CASCADE = 1
+_TRUNCATE_RESTART_IDENTITY = 2
+
+
+def decode(payload: bytes) -> Message:
+    """Return the message that one payload holds."""
+    try:
+        decode_kind = _DECODERS[payload[0]]
+    except (IndexError, KeyError):
+        raise MalformedMessage(
+            f"not a pgoutput message of protocol version 1: it begins with {payload[:1]!r}"
+        ) from None
+    try:
+        message, end = decode_kind(payload)
+    except (IndexError, ValueError, struct.error) as error:
+        raise MalformedMessage(
+            f"the pgoutput message {payload[:1]!r} of {len(payload)} bytes is malformed: {error}"
+        ) from None
+    if end != len(payload):
+        raise MalformedMessage(
+            f"the pgoutput message {payload[:1]!r} ends at {end} of {len(payload)} bytes"
+        )
+    return message
+
+
+def _tuple_data(payload: bytes, position: int) -> tuple[TupleData, int]:
+    (count,) = _INT16(payload, position)
+    position += 2
+    values: TupleData = []
+    append = values.append
+    for _ in range(count):
+        kind = payload[position]
+        if kind == _TEXT:
+            start = position + 5
+            position = start + _UINT32(payload, position + 1)[0]
+            append(payload[start:position])
+        elif kind == _NULL:
+            position += 1
+            append(None)
+        elif kind == _UNCHANGED:
+            position += 1
+            append(UNCHANGED)
+        else:
+            raise ValueError(f"unknown kind of column value {kind}")
+    return values, position
+
+
+def _insert(payload: bytes) -> tuple[Insert, int]:
+    if payload[5] != _NEW:
+        raise ValueError("an insert without a new row")
+    new, end = _tuple_data(payload, 6)
+    return Insert(_UINT32(payload, 1)[0], new), end
+
+
+def _update(payload: bytes) -> tuple[Update, int]:
+    kind, position = payload[5], 6
+    old = None
+    if kind in (_OLD, _KEY):
+        old, position = _tuple_data(payload, position)
+        if payload[position] != _NEW:
+            raise ValueError("an update without a new row")
+        position += 1
+    elif kind != _NEW:
+        raise ValueError("an update without a new row")
+    new, end = _tuple_data(payload, position)
+    return Update(_UINT32(payload, 1)[0], old, kind == _OLD, new), end
+
+
+def _delete(payload: bytes) -> tuple[Delete, int]:
+    kind = payload[5]
+    if kind not in (_OLD, _KEY):
+        raise ValueError("a delete without an old row")
+    old, end = _tuple_data(payload, 6)
+    return Delete(_UINT32(payload, 1)[0], old, kind == _OLD), end
+
+
+def _begin(payload: bytes) -> tuple[Begin, int]:
+    commit_lsn, commit_time, xid = _BEGIN(payload, 1)
+    return Begin(Lsn(commit_lsn), commit_time + POSTGRES_EPOCH_US, Xid(xid)), 21
+
+
+def _commit(payload: bytes) -> tuple[Commit, int]:
+    _flags, commit_lsn, end_lsn, commit_time = _COMMIT(payload, 1)
+    return Commit(Lsn(commit_lsn), Lsn(end_lsn), commit_time + POSTGRES_EPOCH_US), 26
+
+
+def _string(payload: bytes, position: int) -> tuple[str, int]:
+    end = payload.index(0, position)
+    return payload[position:end].decode(), end + 1
+
+
+def _relation(payload: bytes) -> tuple[Relation, int]:
+    (oid,) = _UINT32(payload, 1)
+    pg_schema, position = _string(payload, 5)
+    table, position = _string(payload, position)
+    replica_identity = ReplicaIdentity(chr(payload[position]))
+    (count,) = _INT16(payload, position + 1)
+    position += 3
+    columns = []
+    for _ in range(count):
+        is_identity = payload[position] == 1
+        name, position = _string(payload, position + 1)
+        type_oid, type_modifier = struct.unpack_from(">Ii", payload, position)
+        position += 8
+        columns.append(Column(name, type_oid, type_modifier, is_identity))
+    # The server leaves out the schema of a table in pg_catalog.
+    relation = Relation(oid, pg_schema or "pg_catalog", table, replica_identity, tuple(columns))
+    return relation, position
+
+
+def _truncate(payload: bytes) -> tuple[Truncate, int]:
+    (count,) = _UINT32(payload, 1)
+    options = payload[5]
+    end = 6 + 4 * count
+    if end > len(payload):
+        raise ValueError(f"{count} relations do not fit")
+    oids = struct.unpack_from(f">{count}I", payload, 6)
+    return Truncate(
+        oids, bool(options & _TRUNCATE_CASCADE), bool(options & _TRUNCATE_RESTART_IDENTITY)
+    ), end
+
+
+def _logical_message(payload: bytes) -> tuple[LogicalMessage, int]:
+    flags = payload[1]
+    (lsn,) = _LSN(payload, 2)
+    prefix, position = _string(payload, 10)
+    (length,) = _UINT32(payload, position)
+    start = position + 4
+    end = start + length
+    return LogicalMessage(bool(flags & 1), Lsn(lsn), prefix, payload[start:end]), end
+
+
+def _origin(payload: bytes) -> tuple[Origin, int]:
+    (lsn,) = _LSN(payload, 1)
+    name, end = _string(payload, 9)
+    return Origin(Lsn(lsn), name), end
+
+
+def _type(payload: bytes) -> tuple[Type, int]:
+    (oid,) = _UINT32(payload, 1)
+    pg_schema, position = _string(payload, 5)
+    name, end = _string(payload, position)
+    return Type(oid, pg_schema or "pg_catalog", name), end
+
+
+_DECODERS: Final[dict[int, Callable[[bytes], tuple[Message, int]]]] = {
+    ord("I"): _insert,
+    ord("U"): _update,
+    ord("D"): _delete,
+    ord("B"): _begin,
+    ord("C"): _commit,
+    ord("R"): _relation,
+    ord("T"): _truncate,
+    ord("M"): _logical_message,
+    ord("O"): _origin,
+    ord("Y"): _type,
+}

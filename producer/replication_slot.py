@@ -1,0 +1,148 @@
+"""Make the publication and the replication slot, once, and look at what is there. Edge.
+
+Neither is ever dropped or made again behind anybody's back: a new slot begins at the present,
+so whatever happened since the old one's position would be missing without a word.
+"""
+
+from __future__ import annotations
+
+import logging
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from producer.errors import (
+    NotPermitted,
+    SlotLost,
+    SlotMissing,
+    SlotOfOther,
+    UnsupportedEncoding,
+    UnsupportedServer,
+    WalLevelNotLogical,
+    from_psycopg,
+)
+from schemas.change_id import Lsn, parse_lsn
+
+OLDEST_SERVER = 140_000  # PostgreSQL 14: pgoutput sends logical messages from there on.
+
+_TABLES_WITHOUT_IDENTITY = (
+    files("producer").joinpath("sql/tables_without_identity.sql").read_bytes()
+)
+
+log = logging.getLogger(__name__)
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def prepare_source(
+    connection: Connection, slot_name: str, publication_name: str, *, may_create_slot: bool
+) -> Lsn:
+    """Check the server, make what is missing and return the slot's confirmed position.
+
+    With `may_create_slot` false a missing slot is refused: changes were captured before, and
+    those since would be skipped.
+    """
+    try:
+        check_server(connection)
+        _ensure_publication(connection, publication_name)
+        return _ensure_slot(connection, slot_name, may_create=may_create_slot)
+    except psycopg.Error as error:
+        raise from_psycopg(error) from error
+
+
+def check_server(connection: Connection) -> None:
+    """Raise the error that says what to do if the server cannot be captured from."""
+    version = connection.info.server_version
+    if version < OLDEST_SERVER:
+        raise UnsupportedServer(f"the server is PostgreSQL {version // 10000}; 14 is the oldest")
+    wal_level, encoding = _one(
+        connection, "SELECT current_setting('wal_level'), current_setting('server_encoding')"
+    )
+    if wal_level != "logical":
+        raise WalLevelNotLogical(
+            f"wal_level is {wal_level}; run `ALTER SYSTEM SET wal_level = logical;` on the server "
+            f"at {connection.info.host}:{connection.info.port} and restart it"
+        )
+    if encoding == "SQL_ASCII":
+        raise UnsupportedEncoding
+    may_replicate, role = _one(
+        connection,
+        "SELECT rolreplication OR rolsuper, rolname::text FROM pg_roles"
+        " WHERE rolname = current_user",
+    )
+    if not may_replicate:
+        # Managed servers grant the right by membership instead, so this is only a hint.
+        log.warning("role %s has no REPLICATION attribute", role)
+
+
+def _ensure_publication(connection: Connection, name: str) -> None:
+    query = "SELECT 1 FROM pg_publication WHERE pubname = %s"
+    if connection.execute(query, [name]).fetchone() is not None:
+        return
+    create = sql.SQL("CREATE PUBLICATION {} FOR ALL TABLES").format(sql.Identifier(name))
+    try:
+        with connection.transaction():
+            # A table without identity refuses every UPDATE once it is published: the
+            # application must not break because it is watched.
+            for pg_schema, table in connection.execute(_TABLES_WITHOUT_IDENTITY).fetchall():
+                log.info(
+                    "setting REPLICA IDENTITY FULL on %s.%s, which has no key", pg_schema, table
+                )
+                connection.execute(
+                    sql.SQL("ALTER TABLE {} REPLICA IDENTITY FULL").format(
+                        sql.Identifier(pg_schema, table)
+                    )
+                )
+            connection.execute(create)
+    except psycopg.errors.DuplicateObject:
+        return  # Another producer was faster.
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise NotPermitted(
+            f"{error.diag.message_primary}; have a superuser run `{create.as_string(None)};` "
+            "after giving every table without a primary key REPLICA IDENTITY FULL"
+        ) from error
+    log.info("made publication %s for all tables", name)
+
+
+def _ensure_slot(connection: Connection, name: str, *, may_create: bool) -> Lsn:
+    row = connection.execute(
+        "SELECT plugin::text, database::text, current_database()::text, wal_status,"
+        " confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = %s",
+        [name],
+    ).fetchone()
+    if row is None:
+        if not may_create:
+            raise SlotMissing(
+                f"replication slot {name} is gone, but `.wal` holds changes captured before: those "
+                "since are missing. To go on from the present, knowing that, set "
+                "BEMI_PRODUCER_ACCEPT_GAP=true once"
+            )
+        log.info("making replication slot %s; it waits for transactions that are open now", name)
+        (lsn,) = _one(
+            connection,
+            "SELECT lsn::text FROM pg_create_logical_replication_slot(%s, 'pgoutput')",
+            [name],
+        )
+        log.info("made replication slot %s at %s", name, lsn)
+        return parse_lsn(lsn)
+    plugin, database, current_database, wal_status, confirmed_lsn = row
+    if plugin != "pgoutput" or database != current_database:
+        raise SlotOfOther(
+            f"replication slot {name} is one of {plugin or 'a physical standby'} in database "
+            f"{database}; name another by BEMI_PRODUCER_SLOT_NAME"
+        )
+    if wal_status == "lost":
+        raise SlotLost(
+            f"replication slot {name} has lost WAL it still needed (max_slot_wal_keep_size): "
+            f"changes after {confirmed_lsn} are missing. To go on from the present, drop the slot "
+            "and set BEMI_PRODUCER_ACCEPT_GAP=true once"
+        )
+    return parse_lsn(confirmed_lsn)
+
+
+def _one(connection: Connection, query: str, parameters: list[object] | None = None) -> Any:
+    row = connection.execute(query, parameters).fetchone()
+    assert row is not None  # noqa: S101 - the query returns one row by its making.
+    return row
