@@ -8,6 +8,8 @@ Stop   WalLevelNotLogical, UnsupportedServer, UnsupportedEncoding, NotPermitted,
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 from psycopg import errors as sqlstate
 
@@ -73,6 +75,9 @@ class UnknownRelation(Stop):
     """A row names a relation that the server has not described."""
 
 
+_NO_SUCH_DATABASE = re.compile(r'FATAL: +database ".*" does not exist')
+
+
 def from_psycopg(error: psycopg.Error) -> StageError:
     """Return what a database error means to the producer.
 
@@ -96,4 +101,6 @@ def from_psycopg(error: psycopg.Error) -> StageError:
     # A failed log-in reaches the client as a message without a SQLSTATE.
     if "password authentication failed" in text or "no password supplied" in text:
         return NotPermitted(f"{text}; check DB_USER and DB_PASSWORD")
+    if _NO_SUCH_DATABASE.search(text):
+        return NotPermitted(f"{text}; check DB_NAME")
     return ConnectionLost(text)

@@ -1,0 +1,1 @@
+"""The project's tests; CONTRIBUTING.md says what belongs where."""

@@ -1,0 +1,317 @@
+"""From the messages of a transaction to records."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from producer import pgoutput
+from producer.change_events import ChangeEvents, Output, Record
+from producer.errors import MalformedMessage, UnknownRelation
+from producer.pgoutput import UNCHANGED
+from producer.relations import CatalogFacts, RowEncoder
+from schemas.change_id import Epoch, Lsn
+from schemas.topics import Topics
+from tests.unit.producer import pgoutput_bytes as wire
+
+TODO = 16400
+CHANGES = 16500
+COLUMNS = [("id", 23, True), ("task", 25, True)]
+COMMIT_US = 1_700_000_000_123_456
+NOW_US = 1_700_000_000_200_000
+
+
+class Stream:
+    """Feeds messages to ChangeEvents as the capture does, one LSN apart."""
+
+    def __init__(self, output: Output | None = None) -> None:
+        epoch = Epoch(71, 1, 4, "slot", "shop")
+        self.events = ChangeEvents(Topics("p"), epoch, output or Output())
+        self.lsn = 1000
+        self.describe(wire.relation(TODO, "public", "todo", COLUMNS, "f"), ("id",))
+        self.describe(wire.relation(CHANGES, "public", "changes", COLUMNS), ("id",), is_own=True)
+
+    def describe(
+        self, payload: bytes, key: tuple[str, ...] | None, *, is_own: bool = False
+    ) -> None:
+        relation = pgoutput.decode(payload)
+        assert isinstance(relation, pgoutput.Relation)
+        self.events.describe(RowEncoder(relation, CatalogFacts(key=key, is_own=is_own)))
+
+    def feed(self, *payloads: bytes) -> list[Record]:
+        records: list[Record] = []
+        for payload in payloads:
+            message = pgoutput.decode(payload)
+            self.lsn += 1
+            lsn = Lsn(self.lsn)
+            match message:
+                case pgoutput.Begin():
+                    self.events.begin(message, lsn)
+                case pgoutput.Commit():
+                    records += self.events.commit(message, lsn)
+                case pgoutput.Insert():
+                    records += self.events.insert(message, lsn, NOW_US)
+                case pgoutput.Update():
+                    records += self.events.update(message, lsn, NOW_US)
+                case pgoutput.Delete():
+                    records += self.events.delete(message, lsn, NOW_US)
+                case pgoutput.Truncate():
+                    records += self.events.truncate(message, lsn, NOW_US)
+                case pgoutput.LogicalMessage():
+                    records += self.events.message(message, lsn, NOW_US)
+        return records
+
+    def transaction(self, *payloads: bytes, xid: int = 7) -> list[Record]:
+        return self.feed(
+            wire.begin(2000, COMMIT_US, xid), *payloads, wire.commit(2000, 2010, COMMIT_US)
+        )
+
+
+def on(topic: str, records: list[Record]) -> list[Record]:
+    return [record for record in records if record.topic == topic]
+
+
+def values(records: list[Record]) -> list[Any]:
+    return [None if record.value is None else json.loads(record.value) for record in records]
+
+
+def keys(records: list[Record]) -> list[Any]:
+    return [None if record.key is None else json.loads(record.key) for record in records]
+
+
+def headers(record: Record) -> dict[str, bytes]:
+    return dict(record.headers or [])
+
+
+def test_an_insert_is_an_envelope_with_its_row() -> None:
+    records = Stream().transaction(wire.insert(TODO, [b"1", b"Sleep"]))
+    (record,) = on("p.public.todo", records)
+    assert keys([record]) == [{"id": 1}]
+    (value,) = values([record])
+    assert list(value) == [
+        "before",
+        "after",
+        "source",
+        "transaction",
+        "op",
+        "ts_ms",
+        "ts_us",
+        "ts_ns",
+    ]
+    assert (value["before"], value["after"], value["op"]) == (None, {"id": 1, "task": "Sleep"}, "c")
+    assert value["ts_us"] == NOW_US
+    assert value["source"] == {
+        "version": value["source"]["version"],
+        "connector": "postgresql",
+        "name": "p",
+        "ts_ms": COMMIT_US // 1000,
+        "snapshot": "false",
+        "db": "shop",
+        "sequence": '[null,"1002"]',
+        "ts_us": COMMIT_US,
+        "ts_ns": COMMIT_US * 1000,
+        "schema": "public",
+        "table": "todo",
+        "txId": 7,
+        "lsn": 1002,
+        "xmin": None,
+        "origin": None,
+        "origin_lsn": None,
+    }
+    assert value["transaction"] == {"id": "7:1002", "total_order": 1, "data_collection_order": 1}
+
+
+def test_the_sequence_names_the_end_of_the_commit_before() -> None:
+    stream = Stream()
+    stream.transaction(wire.insert(TODO, [b"1", b"a"]))
+    (value,) = values(on("p.public.todo", stream.transaction(wire.insert(TODO, [b"2", b"b"]))))
+    assert value["source"]["sequence"].startswith('["2010",')
+
+
+def test_a_transaction_is_whole_and_in_order_on_one_partition_of_wal() -> None:
+    records = Stream().transaction(
+        wire.logical_message(transactional=True, lsn=5, prefix="_bemi", content=b'{"a":1}'),
+        wire.insert(TODO, [b"1", b"a"]),
+        wire.delete(TODO, [b"1", b"a"]),
+        xid=6,
+    )
+    wal = on("p.wal", records)
+    assert [value.get("status") or value["op"] for value in values(wal)] == [
+        "BEGIN",
+        "m",
+        "c",
+        "d",
+        "END",
+    ]
+    assert {record.partition for record in wal} == {6 % 4}
+    assert [headers(record).get("ordinal") for record in wal] == [None, b"1", b"2", b"3", b"3"]
+    assert {headers(record)["commit_lsn"] for record in wal} == {b"2000"}
+    assert {headers(record)["epoch"] for record in wal} == {b"71.1.4.slot.shop"}
+
+
+def test_wal_shares_the_bytes_of_the_table_topic() -> None:
+    records = Stream().transaction(wire.insert(TODO, [b"1", b"a"]))
+    (table,) = on("p.public.todo", records)
+    assert any(record.value is table.value for record in on("p.wal", records))
+
+
+def test_a_delete_is_followed_by_a_tombstone_on_the_table_topic_only() -> None:
+    records = Stream().transaction(wire.delete(TODO, [b"1", b"a"]))
+    table = on("p.public.todo", records)
+    assert [record.value is None for record in table] == [False, True]
+    assert keys(table) == [{"id": 1}, {"id": 1}]
+    assert all(record.value is not None for record in on("p.wal", records))
+
+
+def test_an_update_of_the_key_is_two_events_for_consumers_and_one_on_wal() -> None:
+    records = Stream().transaction(wire.update(TODO, [b"1", b"a"], [b"2", b"a"]))
+    table = on("p.public.todo", records)
+    assert [value and value["op"] for value in values(table)] == ["d", None, "c"]
+    assert keys(table) == [{"id": 1}, {"id": 1}, {"id": 2}]
+    assert headers(table[0]) == headers(table[1]) == {"__debezium.newkey": b'{"id":2}'}
+    assert headers(table[2]) == {"__debezium.oldkey": b'{"id":1}'}
+    (change,) = (value for value in values(on("p.wal", records)) if value.get("op"))
+    assert (change["op"], change["before"]["id"], change["after"]["id"]) == ("u", 1, 2)
+
+
+def test_what_was_not_sent_of_an_updated_row_is_taken_from_the_full_old_row() -> None:
+    records = Stream().transaction(wire.update(TODO, [b"1", b"long"], [b"1", UNCHANGED]))
+    (value,) = values(on("p.public.todo", records))
+    assert value["after"] == {"id": 1, "task": "long"}
+
+
+def test_what_was_not_sent_at_all_is_marked_unavailable() -> None:
+    records = Stream().transaction(wire.update(TODO, None, [b"1", UNCHANGED]))
+    (value,) = values(on("p.public.todo", records))
+    assert value["after"] == {"id": 1, "task": "__debezium_unavailable_value"}
+    assert value["before"] is None
+
+
+def test_an_old_row_of_key_columns_shows_only_those() -> None:
+    stream = Stream()
+    columns = [("id", 23, True), ("task", 25, False)]
+    stream.describe(wire.relation(TODO, "public", "todo", columns, "d"), ("id",))
+    records = stream.transaction(wire.delete(TODO, [b"1", None], is_full=False))
+    assert values(on("p.public.todo", records))[0]["before"] == {"id": 1}
+
+
+def test_a_table_without_a_key_has_records_without_keys() -> None:
+    stream = Stream()
+    stream.describe(wire.relation(TODO, "public", "log", COLUMNS, "f"), ())
+    records = stream.transaction(wire.insert(TODO, [b"1", b"a"]))
+    assert keys(on("p.public.log", records)) == [None]
+
+
+def test_a_composite_key_keeps_the_order_of_the_key() -> None:
+    stream = Stream()
+    stream.describe(wire.relation(TODO, "public", "todo", COLUMNS, "f"), ("task", "id"))
+    (record,) = on("p.public.todo", stream.transaction(wire.insert(TODO, [b"1", b"a"])))
+    assert record.key == b'{"task":"a","id":1}'
+
+
+def test_the_key_of_a_dropped_table_is_its_identity_unless_that_is_everything() -> None:
+    stream = Stream()
+    columns = [("id", 23, True), ("task", 25, False)]
+    stream.describe(wire.relation(TODO, "public", "todo", columns, "d"), None)
+    assert keys(on("p.public.todo", stream.transaction(wire.insert(TODO, [b"1", b"a"])))) == [
+        {"id": 1}
+    ]
+    stream.describe(wire.relation(TODO, "public", "todo", COLUMNS, "f"), None)
+    assert keys(on("p.public.todo", stream.transaction(wire.insert(TODO, [b"1", b"a"])))) == [None]
+
+
+def test_names_with_quotes_percents_and_dots_stay_what_they_are() -> None:
+    stream = Stream()
+    columns = [('we"ird %s', 23, True)]
+    stream.describe(wire.relation(TODO, "my schema", 'a.b "c" 100%', columns, "f"), ())
+    (record,) = on("p.my_schema.a.b__c__100_", stream.transaction(wire.insert(TODO, [b"1"])))
+    (value,) = values([record])
+    assert value["after"] == {'we"ird %s': 1}
+    assert (value["source"]["schema"], value["source"]["table"]) == ("my schema", 'a.b "c" 100%')
+
+
+def test_a_truncate_is_one_event_a_table_and_has_its_ordinals() -> None:
+    stream = Stream()
+    stream.describe(wire.relation(TODO + 1, "public", "other", COLUMNS, "f"), ("id",))
+    records = stream.transaction(wire.truncate([TODO, TODO + 1]))
+    assert [value["op"] for value in values(on("p.public.todo", records))] == ["t"]
+    assert [value["op"] for value in values(on("p.public.other", records))] == ["t"]
+    assert [headers(r).get("ordinal") for r in on("p.wal", records)] == [None, b"1", b"2", b"2"]
+
+
+def test_end_counts_the_events_of_each_table() -> None:
+    records = Stream().transaction(
+        wire.logical_message(transactional=True, lsn=5, prefix="x", content=b""),
+        wire.insert(TODO, [b"1", b"a"]),
+        wire.insert(TODO, [b"2", b"a"]),
+    )
+    end = values(on("p.transaction", records))[-1]
+    assert end["event_count"] == 3
+    assert {c["data_collection"]: c["event_count"] for c in end["data_collections"]} == {
+        "LOGICAL_DECODING_MESSAGE": 1,
+        "public.todo": 2,
+    }
+
+
+def test_a_transaction_of_the_sink_leaves_no_trace() -> None:
+    assert Stream().transaction(wire.insert(CHANGES, [b"1", b"a"])) == []
+
+
+def test_rows_of_the_sink_count_for_the_ordinals_of_others() -> None:
+    records = Stream().transaction(
+        wire.insert(CHANGES, [b"1", b"a"]), wire.insert(TODO, [b"1", b"a"])
+    )
+    assert [headers(r).get("ordinal") for r in on("p.wal", records)] == [None, b"2", b"2"]
+
+
+def test_a_heartbeat_goes_to_its_own_topic_only() -> None:
+    message = wire.logical_message(transactional=True, lsn=5, prefix="_bemi_heartbeat", content=b"")
+    (record,) = Stream().transaction(message)
+    assert (record.topic, record.key) == ("__debezium-heartbeat.p", b'{"serverName":"p"}')
+
+
+def test_an_empty_transaction_is_reported_as_debezium_does() -> None:
+    records = Stream().transaction()
+    assert [value["status"] for value in values(on("p.transaction", records))] == ["BEGIN", "END"]
+
+
+def test_a_message_outside_transactions_stays_off_wal() -> None:
+    stream = Stream()
+    message = wire.logical_message(transactional=False, lsn=5, prefix="x", content=b"\xff")
+    (record,) = stream.feed(message)
+    (value,) = values([record])
+    assert record.topic == "p.message"
+    assert value["message"] == {"prefix": "x", "content": "/w=="}
+    assert value["transaction"] is None
+    assert value["source"]["txId"] is None
+
+
+def test_a_transaction_sent_again_after_a_cut_gives_the_same_ordinals() -> None:
+    stream = Stream()
+    stream.feed(wire.begin(2000, COMMIT_US, 7), wire.insert(TODO, [b"1", b"a"]))
+    records = stream.transaction(wire.insert(TODO, [b"1", b"a"]))
+    assert [headers(r).get("ordinal") for r in on("p.wal", records)] == [None, b"1", b"1"]
+
+
+@pytest.mark.parametrize("output", [Output(tables=False), Output(wal=False)])
+def test_either_output_can_be_switched_off(output: Output) -> None:
+    records = Stream(output).transaction(wire.insert(TODO, [b"1", b"a"]))
+    assert bool(on("p.wal", records)) == output.wal
+    assert bool(on("p.public.todo", records)) == output.tables
+
+
+def test_a_row_of_an_undescribed_relation_is_refused() -> None:
+    with pytest.raises(UnknownRelation):
+        Stream().transaction(wire.insert(1, [b"1"]))
+
+
+def test_a_row_with_other_columns_than_described_is_refused() -> None:
+    with pytest.raises(MalformedMessage, match=r"public\.todo"):
+        Stream().transaction(wire.insert(TODO, [b"1"]))
+
+
+def test_a_change_outside_of_a_transaction_is_refused() -> None:
+    with pytest.raises(MalformedMessage):
+        Stream().feed(wire.insert(TODO, [b"1", b"a"]))
