@@ -1,0 +1,159 @@
+"""`python -m bench pipeline`: from the source's commit to the row in `changes`.
+
+Rows a second: changes are written as fast as the server takes them while all stages run; the
+time is from the first commit to the last row stored. The peer is Debezium alone, from the
+first commit to the last record in its topic, in turns with ours.
+
+Latency: at a fixed 200 rows a second, each row's own commit time against the commit time of
+the transaction that stored its change (track_commit_timestamp), by one server's clock.
+"""
+
+from __future__ import annotations
+
+import time
+from statistics import median, quantiles
+
+from confluent_kafka.admin import AdminClient
+
+from bench import workload
+from bench.debezium import TUNED_CONNECTOR, debezium
+from bench.measure import TIMEOUT_SECONDS, print_result, print_table, watch_drain
+from bench.servers import Servers, running_servers
+from bench.stages import start_stage
+from deploy.local.process import ChildProcess
+
+LATENCY_ROWS_PER_SECOND = 200
+READY_SECONDS = 60.0
+STAGES = {
+    "producer": ["bemi-producer"],
+    "stitcher": ["bemi-stitcher"],
+    "sink": ["bemi-sink"],
+}
+
+
+def bench_pipeline(rows: int, rounds: int, seconds: int) -> None:
+    """Measure and print."""
+    ours: list[float] = []
+    peer: list[float] = []
+    latencies_ms: list[float] = []
+    for number in range(rounds):
+        with running_servers() as servers:
+            with servers.connect() as connection:
+                workload.create(connection)
+            stages = _start(servers, f"p{number}")
+            try:
+                ours.append(_throughput(servers, rows))
+                latencies_ms += _latency(servers, seconds)
+            finally:
+                for stage in stages:
+                    stage.stop()
+        with running_servers() as servers:
+            with servers.connect() as connection:
+                workload.create(connection)
+            peer.append(_debezium_alone(servers, rows))
+    percent = quantiles(latencies_ms, n=100)
+    print_table(
+        f"commit -> changes, {rows} changes, medians of {rounds}",
+        ["", "changes/s", "latency p50 ms", "p99 ms"],
+        [
+            [
+                "ours, to the table",
+                f"{median(ours):.0f}",
+                f"{percent[49]:.0f}",
+                f"{percent[98]:.0f}",
+            ],
+            ["Debezium tuned, to its topic", f"{median(peer):.0f}", "", ""],
+        ],
+    )
+    print_result(
+        "pipeline",
+        ours,
+        peer,
+        "changes/s",
+        latency_p50_ms=round(percent[49], 1),
+        latency_p99_ms=round(percent[98], 1),
+        latency_rows_per_second=LATENCY_ROWS_PER_SECOND,
+    )
+
+
+def _start(servers: Servers, prefix: str) -> list[ChildProcess]:
+    environ = {**servers.environ, "BEMI_TOPIC_PREFIX": prefix}
+    stages = []
+    for name, argv in STAGES.items():
+        stage = start_stage(servers, name, argv, environ)
+        stages.append(stage)
+        deadline = time.monotonic() + READY_SECONDS
+        while "ready" not in stage.output():
+            if time.monotonic() > deadline or not stage.is_running:
+                raise RuntimeError(f"{name} is not ready: {stage.tail()}")
+            time.sleep(0.1)
+    return stages
+
+
+def _stored(servers: Servers) -> int:
+    with servers.connect() as connection:
+        row = connection.execute("SELECT count(*) FROM changes").fetchone()
+    return int(str(row[0])) if row else 0
+
+
+def _wait_stored(servers: Servers, expected: int) -> float:
+    """Return the time (of time.monotonic) at which so many changes are stored."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while _stored(servers) < expected:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{_stored(servers)} of {expected} changes are stored")
+        time.sleep(0.1)
+    return time.monotonic()
+
+
+def _throughput(servers: Servers, rows: int) -> float:
+    before = _stored(servers)
+    started_at = time.monotonic()
+    with servers.connect() as connection:
+        changes = workload.write(connection, rows)
+    return changes / (_wait_stored(servers, before + changes) - started_at)
+
+
+def _latency(servers: Servers, seconds: int) -> list[float]:
+    """Write rows at the fixed rate; return each one's milliseconds from commit to commit."""
+    before = _stored(servers)
+    insert = (
+        "INSERT INTO bench_row (account, name, email, amount, active, note)"
+        " VALUES (-1, 'n', 'e', 1, true, 'latency')"
+    )
+    count = seconds * LATENCY_ROWS_PER_SECOND
+    with servers.connect() as connection:
+        started_at = time.monotonic()
+        for number in range(count):
+            due = started_at + number / LATENCY_ROWS_PER_SECOND
+            time.sleep(max(0.0, due - time.monotonic()))
+            connection.execute(insert)
+    _wait_stored(servers, before + count)
+    with servers.connect() as connection:
+        found = connection.execute(
+            "SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin) - committed_at) * 1000"
+            " FROM changes WHERE after ->> 'note' = 'latency'"
+        ).fetchall()
+    return [float(str(row[0])) for row in found]
+
+
+def _debezium_alone(servers: Servers, rows: int) -> float:
+    with servers.connect() as connection:
+        connection.execute("SELECT pg_create_logical_replication_slot('peer', 'pgoutput')")
+    worker = debezium(servers, "peer", "peer", TUNED_CONNECTOR)
+    worker.start()
+    try:
+        admin = AdminClient({"bootstrap.servers": servers.kafka.bootstrap_servers})
+        with servers.connect() as connection:
+            warm = workload.write(connection, 1000) // workload.CHANGES_A_TRANSACTION
+            topic = "peer.public.bench_row"
+            expected = warm * workload.TABLE_RECORDS_A_TRANSACTION
+            watch_drain(admin, topic, expected, time.monotonic())
+            started_at = time.monotonic()
+            changes = workload.write(connection, rows)
+        transactions = changes // workload.CHANGES_A_TRANSACTION
+        expected += transactions * workload.TABLE_RECORDS_A_TRANSACTION
+        watch_drain(admin, topic, expected, started_at)
+        return changes / (time.monotonic() - started_at)
+    finally:
+        worker.kill()

@@ -1,0 +1,73 @@
+"""The servers a bench runs on: PostgreSQL and Kafka of its own, gone afterwards."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from deploy.local.kafka import LocalKafka
+from deploy.local.ports import free_port
+from deploy.local.postgres import LocalPostgres
+
+DATABASE = "bench"
+# Durable as installed, but for what lets a bench read the time of any commit.
+POSTGRES_SETTINGS = {
+    "track_commit_timestamp": "on",
+    "max_wal_size": "8GB",
+    "shared_buffers": "256MB",
+    "max_replication_slots": "50",
+}
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Running servers and the environment that leads the stages to them."""
+
+    folder: Path
+    postgres: LocalPostgres
+    kafka: LocalKafka
+
+    @property
+    def dsn(self) -> str:
+        """libpq's address of the bench's database."""
+        return self.postgres.dsn(DATABASE)
+
+    def connect(self) -> psycopg.Connection[tuple[object, ...]]:
+        """Open a connection in autocommit mode."""
+        return psycopg.connect(self.dsn, autocommit=True)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a stage needs to find both."""
+        return {
+            "DB_HOST": self.postgres.host,
+            "DB_PORT": str(self.postgres.port),
+            "DB_NAME": DATABASE,
+            "DB_USER": self.postgres.user,
+            "DB_PASSWORD": self.postgres.password,
+            "BEMI_KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+        }
+
+
+@contextmanager
+def running_servers() -> Iterator[Servers]:
+    """Start both in a temporary folder and remove everything in the end."""
+    with tempfile.TemporaryDirectory(prefix="bemi-bench-") as name:
+        folder = Path(name)
+        # PostgreSQL may run as another user, who must be able to pass.
+        folder.chmod(0o755)
+        postgres = LocalPostgres(folder / "postgres", free_port(), settings=POSTGRES_SETTINGS)
+        kafka = LocalKafka(folder / "kafka", free_port())
+        try:
+            postgres.start()
+            postgres.ensure_database(DATABASE)
+            kafka.start()
+            yield Servers(folder, postgres, kafka)
+        finally:
+            kafka.kill()
+            postgres.kill()
