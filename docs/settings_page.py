@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from producer.settings import Settings as ProducerSettings
+from producer.settings import ProducerSettings
 from runtime.settings import StageSettings
-from sink_pg.settings import Settings as SinkSettings
-from stitcher_stream.settings import Settings as StitcherSettings
+from sink_pg.settings import SinkSettings
+from stitcher_stream.settings import StitcherSettings
 
 PAGE = Path(__file__).with_name("settings.md")
 STAGES: dict[str, type[StageSettings]] = {

@@ -12,7 +12,7 @@ import sys
 import click
 
 from producer.capture import capture
-from producer.settings import Settings
+from producer.settings import ProducerSettings
 from runtime.service import configure_logs, exit_on_stop, run
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     Settings come from the environment: see docs/settings.md.
     """
     with exit_on_stop():
-        settings = Settings.from_environ(os.environ)
+        settings = ProducerSettings.from_environ(os.environ)
     configure_logs(settings.log_level)
     sys.exit(run(lambda stopping: capture(settings, stopping)))
 

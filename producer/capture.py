@@ -31,7 +31,7 @@ from producer.progress import InFlight, Progress
 from producer.relations import RowEncoder
 from producer.replication_slot import prepare_source
 from producer.replication_stream import Keepalive, ReplicationStream, XLogData
-from producer.settings import Settings
+from producer.settings import ProducerSettings
 from runtime.errors import Retry
 from runtime.kafka_topics import (
     TopicSpec,
@@ -55,7 +55,7 @@ class _StopRequested(Exception):
     """The process is asked to end while it waits for Kafka."""
 
 
-def capture(settings: Settings, stopping: threading.Event) -> None:
+def capture(settings: ProducerSettings, stopping: threading.Event) -> None:
     """Capture until asked to stop; what can heal is tried again for ever."""
     confirmed: tuple[Epoch, Lsn] | None = None
     while not stopping.is_set():
@@ -72,7 +72,7 @@ def capture(settings: Settings, stopping: threading.Event) -> None:
 
 
 def _open_with_backoff(
-    settings: Settings, stopping: threading.Event, confirmed: tuple[Epoch, Lsn] | None
+    settings: ProducerSettings, stopping: threading.Event, confirmed: tuple[Epoch, Lsn] | None
 ) -> CaptureSession | None:
     def note(state: RetryCallState) -> None:
         if state.outcome is not None:
@@ -95,7 +95,7 @@ class CaptureSession:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ProducerSettings,
         stopping: threading.Event,
         confirmed: tuple[Epoch, Lsn] | None = None,
     ) -> None:

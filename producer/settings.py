@@ -9,7 +9,7 @@ from pydantic import Field
 from runtime.settings import SourceDatabase
 
 
-class Settings(SourceDatabase):
+class ProducerSettings(SourceDatabase):
     """What the producer is told by its environment."""
 
     own_prefixes: ClassVar[tuple[str, ...]] = (*SourceDatabase.own_prefixes, "BEMI_PRODUCER_")

@@ -1,0 +1,86 @@
+"""Who may import whom. A failing test names the file and what to do."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STAGES = ("producer", "stitcher_stream", "sink_pg")
+OURS = {*STAGES, "schemas", "runtime", "bemi", "django_bemi", "deploy", "bench", "tests", "docs"}
+MAY_IMPORT = {
+    "schemas": {"schemas"},
+    "runtime": {"runtime", "schemas"},
+    **{stage: {stage, "runtime", "schemas"} for stage in STAGES},
+    "django_bemi/bemi": {"bemi"},
+}
+KAFKA_LIBRARIES = {"confluent_kafka", "faust", "mode", "aiokafka"}
+EDGE_LIBRARIES = {
+    *KAFKA_LIBRARIES, "psycopg", "socket", "select", "threading", "asyncio", "time", "subprocess",
+}  # fmt: skip
+# Pure files: given the same arguments they do the same thing. Everything else is an edge.
+PURE = {
+    "producer": {"pgoutput", "relations", "column_values", "change_events", "progress"},
+    "stitcher_stream": {"stitch", "contexts", "change_records"},
+    "sink_pg": {"change_rows", "batch", "watermark"},
+    "schemas": {"change", "change_id", "topics", "envelope", "avro"},
+}
+# Errors know the client library's errors they are made from, and settings read pydantic.
+KNOWN_TO_PURE = {"errors"}
+
+
+def modules(folder: str) -> Iterator[Path]:
+    return (ROOT / folder).rglob("*.py")
+
+
+def imported(path: Path) -> set[str]:
+    """Return the full names of the modules that a file imports, wherever it does."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+    return names
+
+
+@pytest.mark.parametrize("folder", MAY_IMPORT)
+def test_a_folder_imports_only_what_stands_below_it(folder: str) -> None:
+    for path in modules(folder):
+        tops = {name.partition(".")[0] for name in imported(path)} & OURS
+        assert tops <= MAY_IMPORT[folder], (
+            f"{path.relative_to(ROOT)} imports {tops - MAY_IMPORT[folder]}: move what is shared "
+            "to schemas/ (contracts) or runtime/ (what every stage needs)"
+        )
+
+
+@pytest.mark.parametrize("folder", PURE)
+def test_a_pure_file_imports_no_edge(folder: str) -> None:
+    for name in PURE[folder]:
+        path = ROOT / folder / f"{name}.py"
+        names = imported(path)
+        libraries = {n.partition(".")[0] for n in names} & EDGE_LIBRARIES
+        edges = {
+            n
+            for n in names
+            if n.startswith(f"{folder}.")
+            and n.removeprefix(f"{folder}.") not in PURE[folder] | KNOWN_TO_PURE
+        }
+        assert not libraries | edges, (
+            f"{path.relative_to(ROOT)} is pure, yet imports {libraries | edges}: pass the value in"
+        )
+
+
+def test_the_django_package_needs_no_kafka_library() -> None:
+    for path in modules("django_bemi"):
+        assert not {n.partition(".")[0] for n in imported(path)} & KAFKA_LIBRARIES, path
+
+
+def test_no_file_has_grown_past_what_one_reads_at_once() -> None:
+    for folder in (*OURS - {"bemi"}, "example"):
+        for path in modules(folder):
+            lines = len(path.read_text().splitlines())
+            assert lines <= 600, f"{path.relative_to(ROOT)} has {lines} lines: split it"
