@@ -1,0 +1,24 @@
+"""The app `bemi`: what starts with the site."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class BemiConfig(AppConfig):
+    """Connects the wrapper, the triggers and the system checks. Touches no database."""
+
+    name = "bemi"
+    verbose_name = "Bemi"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Connect what listens; importing it here keeps the app importable without it."""
+        from bemi import checks, middleware, triggers
+
+        checks.register_checks()
+        middleware.watch_connections()
+        post_migrate.connect(
+            triggers.cover_after_migrate, sender=self, dispatch_uid="bemi.cover_after_migrate"
+        )

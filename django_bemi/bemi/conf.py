@@ -1,0 +1,65 @@
+"""The settings of this package, each read when it is needed.
+
+Reading them late lets a test override them and lets `bemi` be imported before the site's
+settings are complete.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+ContextFunction = Callable[[Any], Any]
+
+DEFAULT_SQL_MAX_LENGTH = 2048  # characters
+_PLAIN_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+
+def context_function() -> ContextFunction | None:
+    """Return what BEMI_CONTEXT_FUNCTION names, or None where it is not set.
+
+    It takes the request and returns a dict; it may be a coroutine function. Raises
+    ImportError when the path leads nowhere.
+    """
+    path: str | None = getattr(settings, "BEMI_CONTEXT_FUNCTION", None)
+    if not path:
+        return None
+    function: ContextFunction = import_string(path)
+    return function
+
+
+def sql_max_length() -> int:
+    """Return BEMI_SQL_MAX_LENGTH: how much of a statement goes into the context.
+
+    In characters, 2048 where it is not set. What is longer is cut, and the text says so; 0
+    leaves the statement out.
+    """
+    return int(getattr(settings, "BEMI_SQL_MAX_LENGTH", DEFAULT_SQL_MAX_LENGTH))
+
+
+def replica_identity_full() -> bool:
+    """Return BEMI_REPLICA_IDENTITY_FULL: whether covered tables get REPLICA IDENTITY FULL.
+
+    True where it is not set: without it `before` holds at most the key, and a table without
+    a key refuses UPDATE and DELETE as soon as its changes are published.
+    """
+    return bool(getattr(settings, "BEMI_REPLICA_IDENTITY_FULL", True))
+
+
+def function_schema() -> str:
+    """Return BEMI_FUNCTION_SCHEMA: the schema that holds the trigger's functions.
+
+    `public` where it is not set. It must outlive every tracked table, because dropping it
+    drops the triggers of all of them; so it is no tenant's schema.
+    """
+    name = str(getattr(settings, "BEMI_FUNCTION_SCHEMA", "public"))
+    if not _PLAIN_IDENTIFIER.fullmatch(name):
+        raise ImproperlyConfigured(
+            "BEMI_FUNCTION_SCHEMA must be a plain name: small letters, digits and _"
+        )
+    return name

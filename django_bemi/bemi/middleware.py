@@ -1,0 +1,220 @@
+"""Put each request's context in force, and send it along with what the request writes.
+
+Two parts that meet in the context variable only: the middleware knows requests, the wrapper
+knows statements. The wrapper sits on every connection, not on a request, so writes of
+threads, commands and async views are covered wherever the variable has a value.
+
+The names of this module are public: sites import and tests replace them here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from asgiref.sync import async_to_sync, iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+from django.http import FileResponse, HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.deprecation import MiddlewareMixin
+
+from bemi import conf, statements
+from bemi.context_variable import (
+    aiterate_in_context,
+    bemi_context_var,
+    context_in_force,
+    iterate_in_context,
+)
+
+__all__ = [
+    "MAX_CONTEXT_SIZE",
+    "BemiDBWrapper",
+    "BemiMiddleware",
+    "bemi_context_var",
+    "get_bemi_context",
+    "logger",
+]
+
+MAX_CONTEXT_SIZE = 1_000_000
+"""The longest comment sent, in characters: beyond it first the SQL is left out, then all."""
+
+logger = logging.getLogger(__name__)
+
+Execute = Callable[[Any, Any, bool, dict[str, Any]], Any]
+
+
+def get_bemi_context(request: HttpRequest) -> Any:
+    """Return what BEMI_CONTEXT_FUNCTION gives for the request, or {} where it is not set.
+
+    For sync code: a coroutine function is run to its end. Raises what the function raises.
+    """
+    function = conf.context_function()
+    if function is None:
+        return {}
+    found = function(request)
+    if inspect.isawaitable(found):
+        return async_to_sync(_awaited)(found)
+    return found
+
+
+async def _awaited(found: Awaitable[Any]) -> Any:
+    return await found
+
+
+class BemiMiddleware(MiddlewareMixin):
+    """Keep the request's context in force while its response is made, streamed parts too.
+
+    Works in sync and in async stacks. Whatever the context function does wrong, the request
+    goes on, with {} as its context. After the request the context is as it was before, so
+    nothing of it reaches the next request of the same thread or task.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        super().__init__(get_response)
+        watch_connections()
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        """Answer the request, or return the coroutine that does in an async stack."""
+        if self._is_async:
+            return self._answer_async(request)
+        context = _context_or_empty(request)
+        with context_in_force(context):
+            response: Any = self.get_response(request)
+        return _streaming_in_context(response, context)
+
+    async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
+        context = await _acontext_or_empty(request)
+        with context_in_force(context):
+            response = await cast(Awaitable[HttpResponseBase], self.get_response(request))
+        return _streaming_in_context(response, context)
+
+
+def _context_or_empty(request: HttpRequest) -> dict[Any, Any]:
+    try:
+        return _dict_or_empty(get_bemi_context(request))
+    except Exception:
+        logger.exception("BEMI_CONTEXT_FUNCTION failed, the request goes on without a context")
+        return {}
+
+
+async def _acontext_or_empty(request: HttpRequest) -> dict[Any, Any]:
+    try:
+        function = conf.context_function()
+        if function is not None and iscoroutinefunction(function):
+            return _dict_or_empty(await function(request))
+        # A sync function may ask the database who the user is, which async code must not.
+        return _dict_or_empty(await sync_to_async(get_bemi_context)(request))
+    except Exception:
+        logger.exception("BEMI_CONTEXT_FUNCTION failed, the request goes on without a context")
+        return {}
+
+
+def _dict_or_empty(found: object) -> dict[Any, Any]:
+    if isinstance(found, dict):
+        return found
+    if found is not None:
+        logger.error("BEMI_CONTEXT_FUNCTION must return a dict, not %s", type(found).__name__)
+    return {}
+
+
+def _streaming_in_context(response: HttpResponseBase, context: dict[Any, Any]) -> HttpResponseBase:
+    if not context or not isinstance(response, StreamingHttpResponse):
+        return response
+    if isinstance(response, FileResponse) and response.file_to_stream is not None:
+        # A file is read, not computed, and the server may send it by itself.
+        return response
+    content: Any = response.streaming_content
+    response.streaming_content = (
+        aiterate_in_context(aiter(content), context)
+        if response.is_async
+        else iterate_in_context(iter(content), context)
+    )
+    return response
+
+
+class BemiDBWrapper:
+    """Add the context in force to each statement that may change rows.
+
+    An execute wrapper (Django manual, "Database instrumentation"). Whatever goes wrong with
+    the context, the statement is executed once, as it was given; what the database raises
+    passes unchanged.
+    """
+
+    def __call__(
+        self, execute: Execute, sql: Any, params: Any, many: bool, context: dict[str, Any]
+    ) -> Any:
+        """Execute the statement, with its context where there is one."""
+        bemi_context = bemi_context_var.get(None)
+        if (
+            bemi_context
+            and isinstance(bemi_context, dict)
+            and context["connection"].vendor == "postgresql"
+        ):
+            try:
+                sql = _with_comment(sql, params, bemi_context, context)
+            except Exception:
+                logger.exception("cannot encode the context, the statement goes without it")
+        return execute(sql, params, many, context)
+
+
+def _with_comment(
+    sql: Any, params: Any, bemi_context: dict[Any, Any], execution: dict[str, Any]
+) -> Any:
+    text = _text(sql, execution)
+    if text is None or not statements.may_write(text) or statements.carries_comment(text):
+        return sql
+    comment = statements.encode_context(
+        bemi_context,
+        text,
+        sql_max_length=conf.sql_max_length(),
+        max_size=MAX_CONTEXT_SIZE,
+    )
+    if comment is None:
+        logger.warning("the context is longer than %d characters and not sent", MAX_CONTEXT_SIZE)
+        return sql
+    tagged = statements.append_comment(text, comment, has_parameters=bool(params))
+    return tagged.encode("utf-8", "surrogateescape") if isinstance(sql, bytes) else tagged
+
+
+def _text(sql: Any, execution: dict[str, Any]) -> str | None:
+    """Return a statement as text, or None for what is no statement of any known kind."""
+    if isinstance(sql, str):
+        return sql
+    if isinstance(sql, bytes):
+        return sql.decode("utf-8", "surrogateescape")
+    if hasattr(sql, "as_string"):
+        # A Composable of psycopg, 3 or 2, known by its method: no driver is imported here.
+        text: str = sql.as_string(execution["cursor"].cursor)
+        return text
+    return None
+
+
+def watch_connections() -> None:
+    """Put the wrapper on every PostgreSQL connection, those open now and those to come.
+
+    May be called again: a connection never has two.
+    """
+    connection_created.connect(_wrap_connection, dispatch_uid="bemi.wrap_connection")
+    for connection in connections.all(initialized_only=True):
+        _wrap_connection(type(connection), connection)
+
+
+def _wrap_connection(
+    sender: type[BaseDatabaseWrapper], connection: BaseDatabaseWrapper, **kwargs: object
+) -> None:
+    wrappers = connection.execute_wrappers
+    if connection.vendor == "postgresql" and not any(
+        isinstance(wrapper, BemiDBWrapper) for wrapper in wrappers
+    ):
+        # First, because `execute_wrapper` takes the last one away when its block ends.
+        wrappers.insert(0, BemiDBWrapper())

@@ -1,0 +1,232 @@
+-- What `migrate bemi` puts into a tracked database. Every statement may be run again.
+--
+-- bemi_function_schema and bemi_replica_identity_full are replaced before the text is sent.
+-- The functions pin search_path, so nothing that a role puts into its own schemas is called.
+
+-- The trigger function: sends the context of the statement that fired it into the WAL.
+--
+-- The context is the last comment /*Bemi {...} Bemi*/ of the statement's text, and only when
+-- nothing but blanks, semicolons and whole comments follows it, and no line comment may have
+-- begun before it on its line. A value in the statement can look like such a comment, but it
+-- is followed at least by the quote that ends it, so it is never taken for one.
+-- Without such a comment it is the setting bemi.context (COPY, psql, jobs in SQL).
+--
+-- It runs inside the application's statement, so it only looks at text, calls nothing outside
+-- pg_catalog and raises nothing; whether the context is valid JSON is the reader's to judge.
+CREATE OR REPLACE FUNCTION bemi_function_schema._bemi_emit_context() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $bemi$
+DECLARE
+    statement text := current_query();
+    from_comment text;
+    behind_comment text;
+    line_before text;
+    context text;
+BEGIN
+    IF strpos(statement, '/*Bemi ') > 0 THEN
+        from_comment := split_part(statement, '/*Bemi ', -1);
+        IF strpos(from_comment, ' Bemi*/') > 0 THEN
+            context := split_part(from_comment, ' Bemi*/', 1);
+            behind_comment := substr(from_comment, length(context) + length(' Bemi*/') + 1);
+            -- A comment behind may not hold the beginning of another one: a value could open
+            -- what only looks like a comment and let a real one further behind close it.
+            IF left(context, 1) <> '{' OR right(context, 1) <> '}'
+                OR length(behind_comment) > 10000
+                OR behind_comment !~
+                    '^[[:space:];]*(/[*]((?!/[*]|[*]/).)*[*]/[[:space:];]*)*$'
+            THEN
+                context := NULL;
+            ELSIF strpos(statement, '--') > 0 THEN
+                line_before := split_part(
+                    translate(
+                        left(
+                            statement,
+                            length(statement) - length(from_comment) - length('/*Bemi ')
+                        ),
+                        chr(13),
+                        chr(10)
+                    ),
+                    chr(10),
+                    -1
+                );
+                IF strpos(line_before, '--') > 0 THEN
+                    context := NULL;
+                END IF;
+            END IF;
+        END IF;
+    END IF;
+    IF context IS NULL THEN
+        context := nullif(current_setting('bemi.context', true), '');
+    END IF;
+    IF context IS NOT NULL THEN
+        PERFORM pg_logical_emit_message(true, '_bemi', context);
+    END IF;
+    RETURN NULL;
+END
+$bemi$;
+
+-- Any role that may create a trigger on its table may use this function for it.
+GRANT EXECUTE ON FUNCTION bemi_function_schema._bemi_emit_context() TO PUBLIC;
+
+-- Whether a relation is a table to track that lacks something.
+--
+-- Tracked are permanent tables and partitioned tables of all user schemas, except those of
+-- an extension and the pipeline's own, which would track themselves.
+CREATE OR REPLACE FUNCTION bemi_function_schema._bemi_lacks_cover(
+    relation oid, replica_identity_full boolean
+) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $bemi$
+    SELECT count(*) > 0
+    FROM pg_class AS c
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    LEFT JOIN pg_class AS root ON root.oid = pg_partition_root(c.oid)
+    WHERE c.oid = relation
+        AND c.relkind IN ('r', 'p')
+        AND c.relpersistence = 'p'
+        AND n.nspname <> 'information_schema'
+        AND NOT starts_with(n.nspname, 'pg_')
+        AND coalesce(root.relname, c.relname) <> 'changes'
+        AND NOT starts_with(coalesce(root.relname, c.relname), 'bemi_')
+        AND NOT EXISTS (
+            SELECT FROM pg_depend AS d
+            WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+        )
+        AND (
+            (replica_identity_full AND c.relreplident <> 'f')
+            OR NOT EXISTS (
+                SELECT FROM pg_trigger AS t
+                WHERE t.tgrelid = c.oid AND t.tgname = '_bemi_statement_trigger'
+            )
+            OR EXISTS (
+                SELECT FROM pg_trigger AS t
+                WHERE t.tgrelid = c.oid AND starts_with(t.tgname, '_bemi_row_trigger_')
+                    AND t.tgparentid = 0
+            )
+        )
+$bemi$;
+
+-- Gives one table its trigger and its replica identity, and takes away row triggers of
+-- bemi-django. Tells by a NOTICE and false when the role is not allowed to.
+--
+-- The replica identity that was there before stands in the trigger's argument, so that
+-- uninstalling can give it back.
+CREATE OR REPLACE FUNCTION bemi_function_schema._bemi_cover_table(
+    relation oid, replica_identity_full boolean
+) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $bemi$
+DECLARE
+    target text;
+    identity_before text;
+    old_trigger name;
+BEGIN
+    SELECT format('%I.%I', n.nspname, c.relname),
+        coalesce(
+            (
+                SELECT nullif(convert_from(
+                    substring(t.tgargs FROM 1 FOR octet_length(t.tgargs) - 1),
+                    getdatabaseencoding()
+                ), '')
+                FROM pg_trigger AS t
+                WHERE t.tgrelid = c.oid AND t.tgname = '_bemi_statement_trigger'
+                    AND t.tgnargs = 1
+            ),
+            CASE
+                WHEN NOT replica_identity_full OR c.relreplident = 'f' THEN ''
+                WHEN c.relreplident = 'd' THEN 'DEFAULT'
+                WHEN c.relreplident = 'n' THEN 'NOTHING'
+                ELSE (
+                    SELECT format('USING INDEX %I', i.relname)
+                    FROM pg_index AS x
+                    JOIN pg_class AS i ON i.oid = x.indexrelid
+                    WHERE x.indrelid = c.oid AND x.indisreplident
+                )
+            END,
+            'DEFAULT'
+        )
+    INTO target, identity_before
+    FROM pg_class AS c
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.oid = relation;
+    IF target IS NULL THEN
+        RETURN true;
+    END IF;
+    -- The stronger lock first: taking it second could deadlock with the application.
+    IF replica_identity_full THEN
+        EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', target);
+    END IF;
+    EXECUTE format(
+        'CREATE OR REPLACE TRIGGER _bemi_statement_trigger'
+        ' BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s'
+        ' FOR EACH STATEMENT EXECUTE FUNCTION bemi_function_schema._bemi_emit_context(%L)',
+        target,
+        identity_before
+    );
+    FOR old_trigger IN
+        SELECT t.tgname FROM pg_trigger AS t
+        WHERE t.tgrelid = relation AND starts_with(t.tgname, '_bemi_row_trigger_')
+            AND t.tgparentid = 0
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', old_trigger, target);
+    END LOOP;
+    RETURN true;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE NOTICE 'bemi: table % is not tracked with its context: only its owner can add the trigger', target;
+    RETURN false;
+END
+$bemi$;
+
+-- Covers every table that lacks something. With commit_each each table is a transaction of
+-- its own, so no lock is held for longer than one table takes; that works only where the
+-- CALL is not inside a transaction.
+CREATE OR REPLACE PROCEDURE bemi_function_schema._bemi_cover_tables(
+    replica_identity_full boolean, commit_each boolean
+)
+LANGUAGE plpgsql AS $bemi$
+DECLARE
+    relation oid;
+BEGIN
+    FOR relation IN
+        SELECT c.oid FROM pg_catalog.pg_class AS c
+        WHERE c.relkind IN ('r', 'p')
+            AND bemi_function_schema._bemi_lacks_cover(c.oid, replica_identity_full)
+        ORDER BY c.oid
+    LOOP
+        PERFORM bemi_function_schema._bemi_cover_table(relation, replica_identity_full);
+        IF commit_each THEN
+            COMMIT;
+        END IF;
+    END LOOP;
+END
+$bemi$;
+
+-- Covers a table as soon as it is made. It never makes the CREATE TABLE fail.
+CREATE OR REPLACE FUNCTION bemi_function_schema._bemi_cover_new_tables() RETURNS event_trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $bemi$
+DECLARE
+    relation oid;
+BEGIN
+    FOR relation IN
+        SELECT DISTINCT objid FROM pg_event_trigger_ddl_commands()
+        WHERE classid = 'pg_class'::regclass
+    LOOP
+        IF bemi_function_schema._bemi_lacks_cover(relation, bemi_replica_identity_full) THEN
+            PERFORM bemi_function_schema._bemi_cover_table(relation, bemi_replica_identity_full);
+        END IF;
+    END LOOP;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'bemi: a new table is not tracked with its context: %', SQLERRM;
+END
+$bemi$;
+
+-- Event triggers are for superusers and the roles a cloud puts in their place. Without one,
+-- tables made outside `manage.py migrate` are covered by the next `manage.py migrate`.
+DO $bemi$
+BEGIN
+    DROP EVENT TRIGGER IF EXISTS _bemi_create_table_trigger;
+    DROP EVENT TRIGGER IF EXISTS _bemi_cover_new_tables;
+    CREATE EVENT TRIGGER _bemi_cover_new_tables ON ddl_command_end
+        WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE SCHEMA')
+        EXECUTE FUNCTION bemi_function_schema._bemi_cover_new_tables();
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE NOTICE 'bemi: this role may not create event triggers; tables made outside "manage.py migrate" are covered by the next one';
+END
+$bemi$;

@@ -1,0 +1,156 @@
+"""Which statements carry a context, and how they carry it. Pure: text in, text out.
+
+A context travels as the last comment of its statement: `/*Bemi {json} Bemi*/`. The JSON is
+ASCII, and what the comment or a driver could take for its own is written as a JSON escape:
+`%` (a placeholder), `*/` and `/*` (a comment's ends). Any JSON parser gives the original
+back, so nothing is lost, and nothing in a context can end the comment.
+
+Lexical rules: PostgreSQL manual, "Lexical Structure" (comments nest).
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.duration import duration_iso_string
+
+COMMENT_START = "/*Bemi "
+COMMENT_END = " Bemi*/"
+SQL_KEY = "SQL"
+
+_WRITER = r"(?:INSERT|UPDATE|DELETE|MERGE|TRUNCATE|COPY|CALL|DO|EXECUTE)\b"
+_DATA_CHANGE = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
+_STARTS_WITH_WRITER = re.compile(_WRITER, re.IGNORECASE)
+_STARTS_WITH_WRAPPER = re.compile(r"(?:WITH|EXPLAIN)\b", re.IGNORECASE)
+_LATER_STATEMENT = re.compile(
+    rf";(?:\s|\(|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*(?:{_WRITER}|WITH\b)", re.IGNORECASE
+)
+_COMMENT_EDGE = re.compile(r"/\*|\*/")
+_BLANKS = " \t\n\r\f\v"
+
+
+def may_write(sql: str) -> bool:
+    """Tell whether a statement may change rows and so should carry the context.
+
+    Errs on the side of yes: a comment too many is harmless. It says no to a SELECT that
+    calls a function which writes; that is not to be seen from its text.
+    """
+    start = _first_word(sql)
+    if _STARTS_WITH_WRITER.match(sql, start):
+        return True
+    if _STARTS_WITH_WRAPPER.match(sql, start):
+        return _DATA_CHANGE.search(sql, start) is not None
+    return ";" in sql and _LATER_STATEMENT.search(sql, start) is not None
+
+
+def _first_word(sql: str) -> int:
+    """Return where the statement begins, behind blanks, brackets and comments."""
+    position = 0
+    while position < len(sql):
+        if sql[position] in _BLANKS or sql[position] == "(":
+            position += 1
+        elif sql.startswith("--", position):
+            line_end = sql.find("\n", position)
+            position = len(sql) if line_end < 0 else line_end + 1
+        elif sql.startswith("/*", position):
+            position = _behind_comment(sql, position)
+        else:
+            break
+    return position
+
+
+def _behind_comment(sql: str, start: int) -> int:
+    depth = 0
+    for edge in _COMMENT_EDGE.finditer(sql, start):
+        depth += 1 if edge.group() == "/*" else -1
+        if depth == 0:
+            return edge.end()
+    return len(sql)
+
+
+def encode_context(
+    context: Mapping[Any, Any], sql: str, *, sql_max_length: int, max_size: int
+) -> str | None:
+    """Return the comment with the context and the statement in it.
+
+    The statement is cut to sql_max_length characters. A comment longer than max_size goes
+    without the statement, and if it still is, there is none: None.
+    """
+    encoded = None
+    if sql_max_length > 0:
+        encoded = _encode({**context, SQL_KEY: _shortened(sql, sql_max_length)})
+    if encoded is None or len(encoded) > max_size:
+        encoded = _encode(context)
+    return encoded if len(encoded) <= max_size else None
+
+
+def _shortened(sql: str, max_length: int) -> str:
+    if len(sql) <= max_length:
+        return sql
+    return f"{sql[:max_length]}... ({len(sql)} characters)"
+
+
+def _encode(context: Mapping[Any, Any]) -> str:
+    try:
+        text = json.dumps(context, default=_plain, allow_nan=False)
+    except (TypeError, ValueError):
+        # A key that is no text, a number that JSON has no word for.
+        text = json.dumps(_storable(context), default=_plain, allow_nan=False)
+    text = text.replace("%", "\\u0025").replace("*/", "*\\u002f").replace("/*", "/\\u002a")
+    return f"{COMMENT_START}{text}{COMMENT_END}"
+
+
+def _plain(value: object) -> object:
+    """Return what stands in JSON for a value JSON does not know; at worst its text."""
+    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
+        return value.isoformat()
+    if isinstance(value, datetime.timedelta):
+        return duration_iso_string(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset)):
+        return list(value)
+    return str(value)
+
+
+def _storable(value: object, depth: int = 0) -> object:
+    if depth > 100:
+        raise ValueError("the context is nested too deeply, or holds itself")
+    if isinstance(value, Mapping):
+        return {
+            key if isinstance(key, str) else str(_plain(key)): _storable(item, depth + 1)
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_storable(item, depth + 1) for item in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return str(value)
+    return value
+
+
+def carries_comment(sql: str) -> bool:
+    """Tell whether the statement already ends in a context, which then is left alone."""
+    return sql.rstrip(_BLANKS + ";").endswith(COMMENT_END)
+
+
+def append_comment(sql: str, comment: str, *, has_parameters: bool) -> str:
+    """Return the statement with the comment as its last, before a closing semicolon.
+
+    It stands on a line of its own where a line comment could have begun on the last line:
+    it would disappear in it. A driver may write parameters into that line later, and these
+    may hold anything.
+    """
+    body = sql.rstrip(_BLANKS)
+    ending = ""
+    if body.endswith(";"):
+        body, ending = body[:-1], ";"
+    last_line = body[max(body.rfind("\n"), body.rfind("\r")) + 1 :]
+    if "--" in last_line:
+        # The semicolon may be part of the line comment; then none is needed either.
+        return f"{body}\n{comment}{ending}"
+    separator = "\n" if has_parameters else " "
+    return f"{body}{separator}{comment}{ending}"

@@ -1,0 +1,1 @@
+"""The app: tasks, and the trail of what happened to them."""
