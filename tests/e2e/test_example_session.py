@@ -5,56 +5,19 @@ The session is the product page's: create three tasks, complete one, delete one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
 import pytest
-import requests
 
 from deploy.local.paths import REPOSITORY
 from deploy.local.ports import LOOPBACK, free_port
-from example.todo.demo_users import DEMO_USERS
+from tests.fixtures.browser import USER, Browser
 from tests.fixtures.pipeline import Pipeline
 from tests.fixtures.stages import StartStage
-from tests.fixtures.waiting import eventually
 
 MANAGE = str(REPOSITORY / "example" / "manage.py")
 TABLE = "todo_task"
-USER = "ada"
-
-
-class Browser:
-    """As much of a browser as a log-in and some forms need."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._session = requests.Session()
-
-    def get(self, path: str) -> str:
-        response = self._session.get(self._address + path, timeout=30)
-        response.raise_for_status()
-        return response.text
-
-    def post(self, path: str, **fields: str) -> None:
-        fields["csrfmiddlewaretoken"] = self._session.cookies["csrftoken"]
-        response = self._session.post(self._address + path, data=fields, timeout=30)
-        response.raise_for_status()
-
-    def close(self) -> None:
-        self._session.close()
-
-
-def play_session(browser: Browser) -> None:
-    """Log in, create three tasks, complete the first and delete the second."""
-    browser.get("/login/")
-    browser.post("/login/", username=USER, password=DEMO_USERS[USER])
-    for title in ("Sleep", "Eat", "Code"):
-        browser.post("/tasks/add/", title=title)
-    page = browser.get("/")
-    ids = sorted({int(found) for found in re.findall(r"/tasks/(\d+)/complete/", page)})[-3:]
-    browser.post(f"/tasks/{ids[0]}/complete/")
-    browser.post(f"/tasks/{ids[1]}/delete/")
 
 
 @pytest.fixture
@@ -66,13 +29,7 @@ def site(pipeline: Pipeline, start_stage: StartStage) -> Iterator[Browser]:
     start_stage("site", ["python", MANAGE, "runserver", address, "--noreload"], pipeline.environ)
     browser = Browser(f"http://{address}")
 
-    def answers() -> bool:
-        try:
-            return bool(browser.get("/login/"))
-        except requests.ConnectionError:
-            return False
-
-    eventually(answers)
+    browser.wait_until_it_answers()
     yield browser
     browser.close()
 
@@ -80,7 +37,7 @@ def site(pipeline: Pipeline, start_stage: StartStage) -> Iterator[Browser]:
 def test_each_click_is_in_the_trail_with_who_where_and_which_sql(
     pipeline: Pipeline, site: Browser
 ) -> None:
-    play_session(site)
+    site.play_session()
     changes = pipeline.wait_for(TABLE, 5)
     assert [c["operation"] for c in changes] == ["CREATE", "CREATE", "CREATE", "UPDATE", "DELETE"]
     first, second, third = (change["primary_key"] for change in changes[:3])
@@ -114,7 +71,7 @@ def test_each_click_is_in_the_trail_with_who_where_and_which_sql(
 def test_a_change_by_plain_sql_is_in_the_trail_without_context(
     pipeline: Pipeline, site: Browser
 ) -> None:
-    play_session(site)
+    site.play_session()
     pipeline.wait_for(TABLE, 5)
     pipeline.execute("UPDATE todo_task SET title = 'Changed by hand' WHERE title = 'Code'")
     change = pipeline.wait_for(TABLE, 6)[-1]
@@ -123,7 +80,7 @@ def test_a_change_by_plain_sql_is_in_the_trail_without_context(
 
 
 def test_the_audit_page_shows_the_trail(pipeline: Pipeline, site: Browser) -> None:
-    play_session(site)
+    site.play_session()
     pipeline.wait_for(TABLE, 5)
     page = site.get("/audit/")
     for shown in ("Sleep", "/tasks/add/", "DELETE", USER):

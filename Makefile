@@ -1,0 +1,44 @@
+# Everything here works from a clean clone: what a target needs is installed into .venv first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help up test check faults bench clean-up
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: $(INSTALLED) ## Run the whole pipeline and an example site here; Ctrl-C stops it
+	@exec $(BIN)/python -m deploy.local up
+
+test: check ## Run all tests, on real PostgreSQL and Kafka
+	$(PYTEST) tests --ignore tests/unit --ignore tests/architecture
+
+check: $(INSTALLED) ## Format, lint, types, unit and architecture tests; under a minute
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+	$(PYTEST) tests/unit tests/architecture
+
+faults: $(INSTALLED) ## Kill, cut and restart every part under load, and compare
+	$(PYTEST) tests/faults
+
+bench: $(INSTALLED) ## Measure, e.g. make bench NAME=pipeline ARGS="--rows 100000"
+	$(BIN)/python -m bench $(NAME) $(ARGS)
+
+clean-up: ## Remove what `make up` and the tests keep: .bemi with all databases and topics
+	@if [ -d .bemi ]; then $(MAKE) --silent $(INSTALLED) \
+		&& $(BIN)/python -m deploy.local clean; fi
+
+# The stamp is written last, so an installation that was interrupted is done again.
+$(INSTALLED): pyproject.toml constraints.txt django_bemi/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and \
+		"Python 3.10 or newer is needed: install it, then make PYTHON=python3.x ...")'
+	@echo "installing into .venv; the first time takes about a minute"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -e '.[dev]' -e ./django_bemi
+	@touch $@
