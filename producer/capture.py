@@ -254,6 +254,8 @@ class CaptureSession:
         ):
             ensure_topics(self._admin, [self._topic(topic)])
             self._known_topics.add(topic)
+        if relation.is_own:
+            log.info("not capturing %s.%s: it is the sink's", message.pg_schema, message.table)
         self._events.describe(relation)
 
     def _report(self, *, now: bool = False) -> None:

@@ -13,7 +13,7 @@ import psycopg
 from producer.errors import from_psycopg
 from producer.pgoutput import Relation
 from producer.relations import CatalogFacts
-from schemas.topics import OWN_TABLES
+from schemas.topics import OWN_SCHEMA, is_own_table
 
 FIRST_USER_OID = 16384
 """Objects below are PostgreSQL's own (FirstNormalObjectId); no domain is among them."""
@@ -40,11 +40,16 @@ class Catalog:
                 base_types = {domain: (base, modifier) for domain, base, modifier in cursor}
         except psycopg.Error as error:
             raise from_psycopg(error) from error
+        is_own = _is_own(relation.pg_schema, relation.table)
         if row is None:
-            return CatalogFacts(is_own=relation.table in OWN_TABLES)
-        key, root_table = row
+            return CatalogFacts(is_own=is_own)
+        key, root_schema, root_table = row
         return CatalogFacts(
             key=tuple(key or ()),  # type: ignore[arg-type]
             base_types=base_types,  # type: ignore[arg-type]
-            is_own=root_table in OWN_TABLES,
+            is_own=is_own or _is_own(root_schema, root_table),
         )
+
+
+def _is_own(pg_schema: object, table: object) -> bool:
+    return pg_schema == OWN_SCHEMA and is_own_table(str(table))

@@ -38,11 +38,13 @@ class TopicSpec:
     config: dict[str, str] = field(default_factory=dict)
 
 
-def partition_count(admin: AdminClient, topic: str) -> int | None:
+def partition_count(
+    admin: AdminClient, topic: str, timeout_seconds: float = REQUEST_TIMEOUT_SECONDS
+) -> int | None:
     """Return how many partitions the topic has, or None where there is no such topic."""
     try:
         # Asking for one topic by name would make it, on brokers that make topics by themselves.
-        metadata = admin.list_topics(timeout=REQUEST_TIMEOUT_SECONDS)
+        metadata = admin.list_topics(timeout=timeout_seconds)
     except KafkaException as error:
         raise BrokersUnreachable(f"cannot read the topics of the brokers: {error}") from error
     found = metadata.topics.get(topic)

@@ -22,11 +22,25 @@ HEARTBEAT_PREFIX = "_bemi_heartbeat"
 OWN_TABLES = frozenset({"changes", "bemi_sink_progress", "bemi_dead_letters", "bemi_migrations"})
 """The sink's tables. Changes to them are never captured, or the trail would track itself."""
 
+OWN_SCHEMA = "public"
+"""Where the sink's tables are; tables of these names in other schemas are the application's."""
+
+OWN_PARTITION_PREFIX = "bemi_changes_"
+"""What the name of each partition of `changes` begins with."""
+
 HEADER_EPOCH = "epoch"
 HEADER_COMMIT_LSN = "commit_lsn"
 HEADER_ORDINAL = "ordinal"
 
 Headers = list[tuple[str, bytes]]
+
+
+def is_own_table(table: str) -> bool:
+    """Return whether the table, or partition, is the sink's.
+
+    By its name alone, so it also holds for a partition that was dropped since.
+    """
+    return table in OWN_TABLES or table.startswith(OWN_PARTITION_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)

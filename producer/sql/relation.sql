@@ -15,6 +15,7 @@ SELECT
         JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attnum
         WHERE k.position <= key_index.indnkeyatts
     ) AS key_columns,
+    coalesce(root.relnamespace, c.relnamespace)::regnamespace::text AS root_schema,
     coalesce(root.relname, c.relname)::text AS root_table
 FROM pg_catalog.pg_class AS c
 LEFT JOIN pg_catalog.pg_class AS root ON root.oid = pg_catalog.pg_partition_root(c.oid)

@@ -228,6 +228,27 @@ def test_the_sinks_tables_and_their_partitions_are_not_captured(capture: Capture
     assert capture.table("some_partition") == []
 
 
+def test_a_table_named_changes_in_another_schema_is_the_applications(capture: Capture) -> None:
+    capture.execute("CREATE SCHEMA shop")
+    capture.execute("CREATE TABLE shop.changes (id int PRIMARY KEY)")
+    capture.start()
+    capture.execute("INSERT INTO shop.changes VALUES (1)")
+    eventually(lambda: capture.table("changes", "shop"))
+
+
+def test_a_partition_of_the_sinks_table_dropped_since_is_not_captured(capture: Capture) -> None:
+    capture.start().terminate()
+    capture.execute("CREATE TABLE changes (id int, at date) PARTITION BY RANGE (at)")
+    capture.execute("CREATE TABLE bemi_changes_default PARTITION OF changes DEFAULT")
+    capture.execute("CREATE TABLE todo (id int PRIMARY KEY)")
+    capture.execute("INSERT INTO changes VALUES (1, now())")
+    capture.execute("DROP TABLE changes")
+    capture.execute("INSERT INTO todo VALUES (1)")
+    capture.start()
+    capture.wait_for("todo", 1)
+    assert capture.table("bemi_changes_default") == []
+
+
 def test_a_column_added_while_it_runs_is_in_the_next_event(capture: Capture) -> None:
     capture.execute("CREATE TABLE todo (id int PRIMARY KEY)")
     capture.start()
