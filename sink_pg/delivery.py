@@ -1,0 +1,159 @@
+"""Carry records from Kafka to PostgreSQL until told to stop. Edge: the sink's loop.
+
+    read -> batch -> store -> note progress
+      ^                          |
+      '---- position at the watermarks, after every assignment and every failure
+
+There is one way out of every failure that heals: forget the batch, wait (and keep polling,
+so that the partitions are kept), read the watermarks, go on from them. It is right after a
+lost connection, an unanswered COMMIT and another sink's write alike, because the watermark
+alone says what is stored.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from threading import Event
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_when_event_set,
+    wait_random_exponential,
+)
+
+from runtime.errors import Retry
+from sink_pg.batch import Batch, BatchLimits
+from sink_pg.kafka_reader import KafkaReader
+from sink_pg.pg_writer import PgWriter
+
+POLL_SECONDS = 0.5
+FIRST_RETRY_SECONDS = 0.2
+LONGEST_RETRY_SECONDS = 10.0
+
+log = logging.getLogger(__name__)
+
+
+def apply_migrations(writer: PgWriter, stopping: Event) -> None:
+    """Make or update the tables, waiting for the database where it does not answer."""
+    try:
+        _retrying(stopping, sleep_using_event(stopping), _log_retry)(writer.migrate)
+    finally:
+        writer.close()
+
+
+class Delivery:
+    """The loop over one reader and one writer, which it closes in the end."""
+
+    def __init__(
+        self, reader: KafkaReader, writer: PgWriter, limits: BatchLimits, stopping: Event
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._limits = limits
+        self._stopping = stopping
+        self._batch = Batch(limits, {})
+        self._has_joined = False
+        self._is_ready = False
+
+    def run(self) -> None:
+        """Deliver until the event is set; what was read and not stored then is read again."""
+        retrying = _retrying(self._stopping, self._keep_polling, self._start_over)
+        try:
+            retrying(self._writer.migrate)
+            while not self._stopping.is_set() and not self._has_joined:
+                retrying(self._join)
+            while not self._stopping.is_set():
+                retrying(self._deliver)
+        finally:
+            self._reader.close()
+            self._writer.close()
+
+    def _join(self) -> None:
+        is_first_try = True
+        while not self._reader.join():
+            if is_first_try:
+                log.info("waiting for the topic of changes; the stitcher makes it")
+                is_first_try = False
+            if self._stopping.wait(POLL_SECONDS):
+                return
+        self._has_joined = True
+
+    def _deliver(self) -> None:
+        """Do one round: position if needed, read what is there, store if there is enough."""
+        if self._reader.assigned is not None and not self._reader.is_positioned:
+            self._position(self._reader.assigned)
+        now = time.monotonic()
+        records = self._reader.read(
+            self._batch.room, self._batch.seconds_left(now, when_empty=POLL_SECONDS)
+        )
+        if not self._reader.is_positioned:
+            return
+        now = time.monotonic()
+        self._batch.add(records, now)
+        if self._batch.is_full(now):
+            self._store()
+
+    def _position(self, assigned: frozenset[int]) -> None:
+        watermarks = self._writer.watermarks(assigned)
+        self._reader.position(
+            {partition: mark.next_offset for partition, mark in watermarks.items()}
+        )
+        self._batch = Batch(self._limits, watermarks)
+        if not self._is_ready:
+            self._is_ready = True
+            log.info("ready")
+
+    def _store(self) -> None:
+        batch = self._batch
+        stored = self._writer.store(batch)
+        self._reader.stored(
+            {advance.partition: advance.watermark.next_offset for advance in batch.advances()}
+        )
+        self._batch = batch.next_batch()
+        log.debug("stored %d rows, dropped %d redelivered", stored.rows, stored.redelivered)
+        if stored.dead_letters:
+            log.warning("put %d records aside in bemi_dead_letters", stored.dead_letters)
+
+    def _start_over(self, state: RetryCallState) -> None:
+        _log_retry(state)
+        self._batch = Batch(self._limits, {})
+        self._reader.hold()
+
+    def _keep_polling(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._stopping.is_set() and (left := deadline - time.monotonic()) > 0:
+            if not self._has_joined:
+                self._stopping.wait(min(left, POLL_SECONDS))
+                continue
+            try:
+                self._reader.read(1, min(left, POLL_SECONDS))
+            except Retry as error:
+                # Nothing is read here; the next attempt meets it again if it lasts.
+                log.info("while waiting: %s", error)
+
+
+def _retrying(
+    stopping: Event,
+    sleep: Callable[[float], None],
+    before_sleep: Callable[[RetryCallState], None],
+) -> Retrying:
+    return Retrying(
+        retry=retry_if_exception_type(Retry),
+        wait=wait_random_exponential(multiplier=FIRST_RETRY_SECONDS, max=LONGEST_RETRY_SECONDS),
+        stop=stop_when_event_set(stopping),
+        sleep=sleep,
+        before_sleep=before_sleep,
+        # Told to stop while something is not there: that is no failure.
+        retry_error_callback=lambda _state: None,
+    )
+
+
+def _log_retry(state: RetryCallState) -> None:
+    if state.outcome is not None and state.next_action is not None:
+        error, seconds = state.outcome.exception(), state.next_action.sleep
+        log.warning("%s; trying again in %.1f seconds", error, seconds)

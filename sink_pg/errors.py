@@ -1,0 +1,70 @@
+"""What can go wrong in the sink, by what has to be done about it.
+
+Retry
+├── DatabaseUnavailable     the destination does not answer, or broke off
+└── ProgressMoved           another sink stored these records first
+Stop
+├── DatabaseRefused         wrong password, role, database or missing rights
+├── DatabaseUnusable        PostgreSQL refuses what the sink cannot work without
+├── ForeignChangesTable     a table `changes` stands there that is not the sink's
+├── NewerTables             a newer sink made the tables
+├── RecordsLost             Kafka no longer has records that were never stored
+├── OffsetBeyondTopic       the topic ends before what was stored of it
+└── KafkaRefused            the brokers do not let the sink read
+DeadLetter
+└── UnreadableChange        a record is not a stitched change, or cannot be stored
+StageError
+└── KafkaClientFailed       the client cannot be used any more; a new process can
+"""
+
+from __future__ import annotations
+
+from runtime.errors import DeadLetter, Retry, StageError, Stop
+
+
+class DatabaseUnavailable(Retry):
+    """The destination database does not answer."""
+
+
+class ProgressMoved(Retry):
+    """Another sink has stored records of these partitions; going on behind them."""
+
+
+class DatabaseRefused(Stop):
+    """The destination database does not let the sink in; check DESTINATION_DB_* or DB_*."""
+
+
+class DatabaseUnusable(Stop):
+    """The destination database refuses a statement that the sink cannot do without."""
+
+
+class ForeignChangesTable(Stop):
+    """The destination has a table public.changes that this sink did not make.
+
+    Nothing was written to it. Rename or drop it, or name another database by
+    DESTINATION_DB_NAME, then start the sink again.
+    """
+
+
+class NewerTables(Stop):
+    """The destination's tables were made by a newer version; install that version."""
+
+
+class RecordsLost(Stop):
+    """Kafka has removed records that were never stored."""
+
+
+class OffsetBeyondTopic(Stop):
+    """The topic ends before the place up to which it was stored."""
+
+
+class KafkaRefused(Stop):
+    """The brokers do not let the sink read its topic or use its group; check the ACLs."""
+
+
+class UnreadableChange(DeadLetter):
+    """The record is not a stitched change."""
+
+
+class KafkaClientFailed(StageError):
+    """The Kafka client failed for good; the sink has to be started anew."""

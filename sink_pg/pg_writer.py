@@ -1,0 +1,226 @@
+"""Store a batch: rows, dead letters and progress in one transaction. Edge: psycopg.
+
+Why a change is stored once, whatever happens:
+
+- A watermark moves by compare-and-swap, from the offset that the batch began at, in the
+  transaction that stores the rows. Of two sinks that have the same records one moves it; the
+  other is told so (ProgressMoved) and has stored nothing.
+- A transaction whose COMMIT was not answered may have happened or not. The connection is
+  given up, and whoever reads the watermark anew sees which. Should the old transaction still
+  be running then, its lock on the watermark makes the next store wait for its end.
+- Where positions cannot tell (another epoch), the primary key of `changes` does.
+
+The rows go by COPY straight into `changes`. Only when PostgreSQL refuses one of them does
+the batch go a slower way, through a staging table that skips what is stored already and by
+halves down to the rows that cannot be stored, which become dead letters.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from runtime.errors import StageError
+from sink_pg.batch import Advance, Batch, RefusedRecord
+from sink_pg.change_rows import ChangeRow, storable_text
+from sink_pg.errors import ProgressMoved
+from sink_pg.pg_connection import Connection, connect, is_about_a_row, stage_error
+from sink_pg.schema_migrations import migrate
+from sink_pg.settings import SinkSettings
+from sink_pg.statements import copy_into, insert_staged, statement
+from sink_pg.watermark import Watermark
+
+ROWS_PER_WRITE = 200
+MAX_REASON_LENGTH = 1_000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of a batch: every record is in exactly one of the three."""
+
+    rows: int
+    dead_letters: int
+    redelivered: int
+
+
+class PgWriter:
+    """The one connection of a sink to its destination; opened when needed.
+
+    After a Retry error the connection is closed and the next call opens another. What was
+    stored then must be read again by `watermarks`, because it cannot be known otherwise.
+    """
+
+    def __init__(self, settings: SinkSettings, topic: str) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._connection: Connection | None = None
+
+    def migrate(self) -> list[int]:
+        """Make or update the tables; return the numbers of the migrations applied."""
+        try:
+            return migrate(self._open())
+        except StageError:
+            self.close()
+            raise
+
+    def watermarks(self, partitions: Iterable[int]) -> dict[int, Watermark]:
+        """Return how far the partitions are stored; one never stored has no entry."""
+        connection = self._open()
+        try:
+            rows = connection.execute(
+                statement("watermarks"), {"topic": self._topic, "partitions": list(partitions)}
+            ).fetchall()
+        except psycopg.Error as error:
+            raise self._given_up(error) from error
+        return {partition: Watermark(*rest) for partition, *rest in rows}  # type: ignore[misc, arg-type]
+
+    def store(self, batch: Batch) -> Stored:
+        """Store the batch whole, in one transaction, or raise and have stored none of it.
+
+        Exception to the latter: after DatabaseUnavailable it may be stored whole as well.
+        """
+        connection = self._open()
+        try:
+            try:
+                return self._store_by_copy(connection, batch)
+            except psycopg.Error as error:
+                if not is_about_a_row(error):
+                    raise
+                log.info("going the slow way with %d rows (%s)", len(batch.rows), error.sqlstate)
+                connection.rollback()
+                return self._store_by_halves(connection, batch)
+        except psycopg.Error as error:
+            raise self._given_up(error) from error
+        except ProgressMoved:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection; whatever was not committed is not stored."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            self._connection = connect(self._settings)
+        return self._connection
+
+    def _given_up(self, error: psycopg.Error) -> Exception:
+        self.close()
+        return stage_error(error)
+
+    def _store_by_copy(self, connection: Connection, batch: Batch) -> Stored:
+        connection.execute(statement("begin_store"))
+        self._advance(connection, batch.advances())
+        if batch.rows:
+            _copy(connection, copy_into("public", "changes"), batch.rows)
+        _insert_dead_letters(connection, batch.refused)
+        connection.commit()
+        return Stored(len(batch.rows), len(batch.refused), batch.redelivered)
+
+    def _store_by_halves(self, connection: Connection, batch: Batch) -> Stored:
+        connection.execute(statement("begin_store"))
+        self._advance(connection, batch.advances())
+        connection.execute(statement("create_staging"))
+        refused = list(batch.refused)
+        inserted = _insert_new(connection, batch.rows, refused)
+        _insert_dead_letters(connection, refused)
+        connection.commit()
+        known = len(batch.rows) - inserted - (len(refused) - len(batch.refused))
+        return Stored(inserted, len(refused), batch.redelivered + known)
+
+    def _advance(self, connection: Connection, advances: Sequence[Advance]) -> None:
+        new = [advance for advance in advances if advance.expected_offset is None]
+        known = [advance for advance in advances if advance.expected_offset is not None]
+        moved: set[object] = set()
+        if known:
+            moved |= self._moved(connection, "advance_watermarks", known)
+        if new:
+            moved |= self._moved(connection, "insert_watermarks", new)
+        lost = [advance.partition for advance in advances if advance.partition not in moved]
+        if lost:
+            raise ProgressMoved(
+                f"another sink has stored records of {self._topic} {lost}; going on behind them"
+            )
+
+    def _moved(self, connection: Connection, name: str, advances: Sequence[Advance]) -> set[object]:
+        rows = connection.execute(
+            statement(name),
+            {
+                "topic": self._topic,
+                "partitions": [advance.partition for advance in advances],
+                "expected": [advance.expected_offset for advance in advances],
+                "next_offsets": [advance.watermark.next_offset for advance in advances],
+                "epochs": [advance.watermark.epoch for advance in advances],
+                "commit_lsns": [advance.watermark.commit_lsn for advance in advances],
+                "ordinals": [advance.watermark.ordinal for advance in advances],
+            },
+        )
+        return {partition for (partition,) in rows}
+
+
+def _copy(connection: Connection, statement: sql.Composed, rows: Sequence[ChangeRow]) -> None:
+    with connection.cursor().copy(statement) as copy:
+        for start in range(0, len(rows), ROWS_PER_WRITE):
+            copy.write(b"".join([row.line for row in rows[start : start + ROWS_PER_WRITE]]))
+
+
+def _insert_new(
+    connection: Connection, rows: Sequence[ChangeRow], refused: list[RefusedRecord]
+) -> int:
+    """Insert the rows that are not stored yet; return their number.
+
+    Rows that PostgreSQL refuses are added to `refused`, each found by halving.
+    """
+    if not rows:
+        return 0
+    try:
+        with connection.transaction():
+            _copy(connection, copy_into("pg_temp", "bemi_staging"), rows)
+            inserted = connection.execute(insert_staged()).rowcount
+            connection.execute(statement("clear_staging"))
+            return inserted
+    except psycopg.Error as error:
+        if not is_about_a_row(error):
+            raise
+        if len(rows) == 1:
+            refused.append(RefusedRecord(rows[0].record, _reason(error)))
+            return 0
+    middle = len(rows) // 2
+    return _insert_new(connection, rows[:middle], refused) + _insert_new(
+        connection, rows[middle:], refused
+    )
+
+
+def _reason(error: psycopg.Error) -> str:
+    detail = f": {error.diag.message_detail}" if error.diag.message_detail else ""
+    return f"PostgreSQL refuses it: {error.diag.message_primary}{detail} ({error.sqlstate})"
+
+
+def _insert_dead_letters(connection: Connection, refused: Iterable[RefusedRecord]) -> None:
+    for record, reason in refused:
+        headers = [
+            [storable_text(name), None if value is None else b64encode(value).decode()]
+            for name, value in record.headers
+        ]
+        connection.execute(
+            statement("insert_dead_letter"),
+            {
+                "topic": record.topic,
+                "partition": record.partition,
+                "offset": record.offset,
+                "key": record.key,
+                "value": record.value,
+                "headers": json.dumps(headers),
+                "reason": storable_text(reason[:MAX_REASON_LENGTH]),
+            },
+        )
