@@ -1,0 +1,216 @@
+"""The stitcher as a Faust app. Edge: builds it from the parts.
+
+    `.wal` -> faust_driver (a batch a fetch) -> stitch -> change_records -> publisher -> `.changes`
+
+`faust -A stitcher_stream.app worker` finds `app` here; it is built when it is first asked
+for, with settings from the environment, so that importing this module has no effect.
+
+An input is acknowledged when everything it gave is stored, so a crash at any moment repeats
+and never loses; what is repeated has the same ids and the sink drops it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from functools import cache
+from typing import Any, NamedTuple
+
+from mode import CrashingSupervisor
+
+from runtime.errors import DeadLetter
+from schemas.topics import Topics
+from stitcher_stream.change_records import change_key, dead_letter_headers, encode_within
+from stitcher_stream.errors import UnreadableRecord
+from stitcher_stream.faust_driver import BatchApp, WalBatch
+from stitcher_stream.publisher import Delivery, Publisher
+from stitcher_stream.settings import StitcherSettings
+from stitcher_stream.stitch import (
+    START,
+    State,
+    WalRecord,
+    after_unreadable,
+    committable_offset,
+    stitch,
+)
+from stitcher_stream.topic_setup import prepare_topics
+
+QUEUED_BATCHES = 4
+"""Batches that wait for the agent; they bound memory together with the fetch's size."""
+
+HEARTBEAT_SECONDS = 3.0
+REQUEST_TIMEOUT_SECONDS = 90.0
+DEAD_LETTERS_PARTITION = 0
+
+log = logging.getLogger(__name__)
+
+
+class Position(NamedTuple):
+    """Where the fold of a partition stands; valid in one generation of the group only."""
+
+    generation: int
+    next_offset: int
+    state: State
+
+
+class Stitching:
+    """Folds batches and sends what they give, several batches on their way at a time."""
+
+    def __init__(self, settings: StitcherSettings) -> None:
+        self._settings = settings
+        self._topics = Topics(settings.topic_prefix)
+        self._positions: dict[int, Position] = {}
+        self._deliveries: set[asyncio.Task[None]] = set()
+        self._publisher: Publisher | None = None
+        self._is_ready = False
+
+    async def run(self, app: BatchApp, stream: Any) -> None:
+        """Stitch until the stream ends. Any error ends the worker."""
+        loop = asyncio.get_running_loop()
+
+        def fail(error: BaseException) -> None:
+            task = loop.create_task(app.fail(error))
+            self._deliveries.add(task)
+            task.add_done_callback(self._deliveries.discard)
+
+        publisher = self._publisher = Publisher(self._settings, fail)
+        async for event in stream.noack().events():
+            await publisher.room()
+            delivery = await self._stitch(event.value, publisher)
+            task = loop.create_task(self._acknowledge(publisher, delivery, stream, event, fail))
+            self._deliveries.add(task)
+            task.add_done_callback(self._deliveries.discard)
+
+    async def _stitch(self, batch: WalBatch, publisher: Publisher) -> Delivery:
+        """Send what the batch gives, in order, and note where reading may begin again."""
+        partition = batch.partition
+        max_context_bytes = self._settings.max_context_bytes
+        max_value_bytes = self._settings.kafka_max_message_bytes - 1024  # For key and framing.
+        delivery = Delivery(asyncio.get_running_loop())
+        state = self._state_before(batch)
+        dead_letters: list[DeadLetter] = []
+        send = publisher.sender(self._topics.changes, partition, delivery)
+        put_aside = publisher.sender(self._topics.dead_letters, DEAD_LETTERS_PARTITION, delivery)
+        for received in batch.records:
+            record = WalRecord(received.key, received.value, received.headers, received.offset)
+            try:
+                state, change = stitch(state, record, max_context_bytes)
+                if change is None:
+                    continue
+                key, value = change_key(change), encode_within(change, max_value_bytes)
+            except DeadLetter as error:
+                if isinstance(error, UnreadableRecord):
+                    state = after_unreadable(state)
+                dead_letters.append(error)
+                headers = dead_letter_headers(record, batch.topic, partition, str(error))
+                while not put_aside(record.key, record.value, headers):
+                    await publisher.wait_for_queue()
+                continue
+            while not send(key, value):
+                await publisher.wait_for_queue()
+        next_offset = batch.records[-1].offset + 1
+        if dead_letters:
+            log.warning(
+                "put %d records of %s partition %d before offset %d aside in %s; the first: %s",
+                len(dead_letters),
+                batch.topic,
+                partition,
+                next_offset,
+                self._topics.dead_letters,
+                dead_letters[0],
+            )
+        self._positions[partition] = Position(batch.generation, next_offset, state)
+        batch.committable = committable_offset(state, next_offset)
+        batch.release()
+        return delivery
+
+    def _state_before(self, batch: WalBatch) -> State:
+        """Return the fold's state, or a beginning where the reading began again.
+
+        Every generation reads on from the committed offsets, which are boundaries.
+        """
+        position = self._positions.get(batch.partition)
+        if (
+            position is None
+            or position.generation != batch.generation
+            or batch.records[0].offset < position.next_offset
+        ):
+            return START
+        return position.state
+
+    async def _acknowledge(
+        self, publisher: Publisher, delivery: Delivery, stream: Any, event: Any, fail: Any
+    ) -> None:
+        try:
+            await publisher.delivered(delivery)
+            await stream.ack(event)
+        except Exception as error:
+            fail(error)
+
+    async def on_assigned(self, _app: BatchApp, assigned: Any, **_: Any) -> None:
+        """Say once that the group has taken this process in, with partitions or without."""
+        log.debug("assigned %d partitions", len(assigned))
+        if not self._is_ready:
+            self._is_ready = True
+            log.info("ready")
+
+    async def on_revoked(self, _app: BatchApp, _revoked: Any, **_: Any) -> None:
+        """Forget the folds: whoever owns the partitions next begins at a boundary."""
+        self._positions.clear()
+
+    async def on_shutdown(self, _app: BatchApp, **_: Any) -> None:
+        """Let go of the Kafka producer, after the last commit."""
+        if self._publisher is not None:
+            self._publisher.close()
+
+
+def build_app(settings: StitcherSettings) -> BatchApp:
+    """Return the Faust app for the settings; nothing is connected before it starts."""
+    app = BatchApp(
+        settings.group_id,
+        prepare=lambda: prepare_topics(settings),
+        fetch_bytes=settings.fetch_bytes,
+        stop_seconds=settings.stop_seconds,
+        broker=[f"kafka://{b.strip()}" for b in settings.kafka_bootstrap_servers.split(",")],
+        broker_client_id=settings.group_id,
+        broker_commit_interval=settings.commit_interval_seconds,
+        broker_session_timeout=settings.session_timeout_seconds,
+        broker_heartbeat_interval=min(HEARTBEAT_SECONDS, settings.session_timeout_seconds / 3),
+        broker_request_timeout=REQUEST_TIMEOUT_SECONDS,
+        broker_max_poll_records=settings.fetch_records,
+        consumer_max_fetch_size=settings.fetch_bytes,
+        consumer_auto_offset_reset="earliest",
+        stream_buffer_maxsize=QUEUED_BATCHES,
+        stream_wait_empty=True,
+        agent_supervisor=CrashingSupervisor,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        key_serializer="raw",
+        value_serializer="raw",
+        autodiscover=False,
+        store="memory://",
+    )
+    stitching = Stitching(settings)
+    wal = app.topic(Topics(settings.topic_prefix).wal, key_type=bytes, value_type=bytes)
+
+    async def stitch_wal(stream: Any) -> None:
+        await stitching.run(app, stream)
+
+    app.agent(wal, name="stitch_wal")(stitch_wal)
+    app.on_partitions_assigned.connect(stitching.on_assigned, weak=False)
+    app.on_partitions_revoked.connect(stitching.on_revoked, weak=False)
+    app.on_before_shutdown.connect(stitching.on_shutdown, weak=False)
+    return app
+
+
+@cache
+def _app_from_environ() -> BatchApp:
+    return build_app(StitcherSettings.from_environ(os.environ))
+
+
+def __getattr__(name: str) -> BatchApp:
+    if name == "app":
+        return _app_from_environ()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,39 @@
+"""What can go wrong in the stitcher, by what has to be done about it.
+
+StageError
+├── Retry
+│   ├── WalTopicMissing    the producer has not made `.wal` yet
+│   └── ProducerBroken     no record can be stored until the process is started again
+├── Stop
+│   └── OutputRefused      the brokers will not take a record of `.changes`
+└── DeadLetter
+    ├── UnreadableRecord   not known what it was, so the context in force ends with it
+    └── MalformedChange    a change that cannot be told; the context in force stays
+"""
+
+from __future__ import annotations
+
+from runtime.errors import DeadLetter, Retry, Stop
+
+
+class WalTopicMissing(Retry):
+    """The topic `.wal` does not exist yet; the producer makes it when it starts."""
+
+
+class ProducerBroken(Retry):
+    """The Kafka producer cannot go on; a new process with a new one can."""
+
+
+class OutputRefused(Stop):
+    """The brokers refused a stitched change for good."""
+
+
+class UnreadableRecord(DeadLetter):
+    """A record of `.wal` is not one of the three forms it may have.
+
+    It may have been a context, so what follows in its transaction has none.
+    """
+
+
+class MalformedChange(DeadLetter):
+    """A change on `.wal` lacks what identifies or describes it."""

@@ -1,0 +1,379 @@
+"""Everything that is changed about Faust, in one place. Edge: private names of Faust.
+
+Stock Faust handles one message at a time and commits what the messages' acknowledgements
+leave behind. Here an agent is given one event for each (partition, fetch) and says itself
+where reading may begin again. Each override has its reason beside it and the test that pins
+it; tests/unit/stitcher_stream/test_faust_driver.py also fails when a private name used here
+is gone, so that a new version of Faust is not taken by accident.
+
+Written against faust-streaming 0.15.3 and aiokafka 0.14.0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import threading
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, cast
+
+import faust
+from aiokafka.errors import KafkaError
+from faust.app.base import BootStrategy
+from faust.events import Event
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+
+from runtime.errors import Stop
+from runtime.service import EXIT_DEFECT
+
+FIRST_CHUNK_RECORDS = 16
+"""How many records are unpacked before their size decides how many more are."""
+
+POLL_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+# Mode logs the life of each service; those lines are Faust's, not this module's.
+_faust_log = logging.getLogger("faust")
+
+
+class WalBatch:
+    """What one fetch brought of one partition, and where reading may begin again after it.
+
+    `committable` is for the agent to set once the batch is folded; a batch without one, or
+    one that is not acknowledged, holds back the commits of all that follow it.
+    """
+
+    __slots__ = ("committable", "generation", "message", "partition", "records", "topic")
+
+    def __init__(self, topic: str, partition: int, generation: int, records: list[Any]) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.generation = generation
+        self.records = records
+        self.committable: int | None = None
+        self.message: Any = None
+
+    def release(self) -> None:
+        """Drop the records; only their outputs are waited for."""
+        self.records = []
+
+
+class NoWeb(BootStrategy):  # type: ignore[misc]
+    """Start no web server, whatever the command line says.
+
+    `faust worker` turns it on by default, on all addresses.
+    Pinned by test_web_server_stays_off_when_the_command_line_turns_it_on.
+    """
+
+    enable_web = False
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """The thread in which aiokafka's consumer lives."""
+
+    logger = _faust_log
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        """Read committed records only.
+
+        Faust reads aborted ones too unless it is transactional itself, and the stream may be
+        written by a transactional producer (Kafka Connect).
+        Pinned by test_aborted_transaction_is_not_read.
+        """
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"
+        return consumer
+
+    async def _fetch_records(
+        self,
+        consumer: Any,
+        active_partitions: Any,
+        timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> dict[Any, list[Any]]:
+        """Unpack as many records as fit into the limit of bytes.
+
+        aiokafka only counts records, and a compressed fetch of large ones may unpack to many
+        times its size. Pinned by test_large_records_are_unpacked_a_few_at_a_time.
+        """
+        limit_bytes = self.app.fetch_bytes
+        limit_records = max_records or 1
+        fetch = super()._fetch_records
+        records = await fetch(
+            consumer, active_partitions, timeout, min(FIRST_CHUNK_RECORDS, limit_records)
+        )
+        chunk: Mapping[Any, list[Any]] = records
+        count = size_bytes = 0
+        while chunk:
+            for found in chunk.values():
+                count += len(found)
+                size_bytes += sum(len(r.value or b"") + len(r.key or b"") for r in found)
+            if count >= limit_records or size_bytes >= limit_bytes:
+                break
+            fitting = (limit_bytes - size_bytes) * count // max(size_bytes, 1)
+            try:
+                chunk = await fetch(
+                    consumer, active_partitions, 0, max(1, min(limit_records - count, fitting))
+                )
+            except KafkaError as error:
+                # What is unpacked already would be lost; the error comes again next time.
+                log.warning("fetching will be tried again: %r", error)
+                break
+            for tp, found in chunk.items():
+                records.setdefault(tp, []).extend(found)
+        return cast("dict[Any, list[Any]]", records)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek every partition, also one of which nothing is committed yet.
+
+        aiokafka leaves such a partition where it is, so what was fetched and dropped while
+        the flow was stopped would be skipped. Also says when records were removed before
+        they were read. Pinned by test_partition_without_commit_is_sought_from_its_beginning.
+        """
+        committed: Mapping[Any, int | None] = await super().seek_to_committed()
+        consumer = self._ensure_consumer()
+        fresh = [tp for tp, offset in committed.items() if not offset]
+        if fresh:
+            await self.call_thread(consumer.seek_to_beginning, *fresh)
+        if committed:
+            earliest = await self.earliest_offsets(*committed)
+            for tp, offset in committed.items():
+                if offset and offset < earliest.get(tp, 0):
+                    log.error(
+                        "records %d to %d of %s partition %d were removed before they were "
+                        "stitched; raise the topic's retention",
+                        offset,
+                        earliest[tp] - 1,
+                        tp.topic,
+                        tp.partition,
+                    )
+        return cast("Mapping[TP, int]", committed)
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Say nothing: Faust's checks count single messages and raise false alarms.
+
+        faust-streaming/faust issues 175 and 640.
+        """
+
+
+class BatchConsumer(driver.Consumer):  # type: ignore[misc]
+    """Gives agents one event a fetch and commits the longest acknowledged prefix."""
+
+    logger = _faust_log
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._inflight: defaultdict[TP, deque[WalBatch]] = defaultdict(deque)
+        super().__init__(*args, **kwargs)
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def ack(self, message: Any) -> bool:
+        """Take the acknowledgement of a batch; the batches in flight are the only account.
+
+        Faust's own account of single offsets stands still at the hole a transaction's marker
+        leaves and may pass an offset that is not acknowledged.
+        Pinned by test_commit_passes_holes_and_stops_at_what_is_not_acknowledged.
+        """
+        if message.acked:
+            return False
+        message.acked = True
+        self._unacked_messages.discard(message)
+        waiting = self._waiting_for_ack
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
+        return True
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterable[TP]:
+        return [tp for tp in self._inflight if not topics or tp in topics or tp.topic in topics]
+
+    def _new_offset(self, tp: TP) -> int | None:
+        """Return where reading may begin again: never inside a transaction.
+
+        Pinned by test_commit_stays_at_the_begin_of_an_open_transaction and
+        test_batch_that_was_skipped_is_never_committed.
+        """
+        inflight, offset = self._inflight[tp], None
+        # A batch that a stream skipped at a rebalance is acknowledged, but never folded.
+        while inflight and inflight[0].message.acked and inflight[0].committable is not None:
+            offset = inflight.popleft().committable
+        return offset
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Commit what is in flight, then forget it: it belongs to the generation that ends.
+
+        Pinned by test_two_workers_share_partitions_while_one_joins_and_leaves.
+        """
+        try:
+            await super().on_partitions_revoked(revoked)
+        finally:
+            self._inflight.clear()
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        """Hand over what is fetched, one event for each partition.
+
+        Stock Faust spends 85 us on each message here and in the conductor, most of it on
+        tasks that wait for the flow to be suspended. Errors are handled as it does.
+        Pinned by test_one_event_is_delivered_for_each_partition_and_fetch and
+        test_records_of_an_ended_generation_are_not_delivered.
+        """
+        try:
+            while not (self._stopped.is_set() or fetcher._stopped.is_set()):
+                records, _ = await self._wait_next_records(POLL_SECONDS)
+                await asyncio.sleep(0)
+                if not self.flow_active:
+                    await self._seek_again()
+                elif records:
+                    await self._deliver(records)
+        except (*self.consumer_stopped_errors, asyncio.CancelledError):
+            if self.transport.app.should_stop:
+                return
+            raise
+        except Exception:
+            log.exception("reading failed")
+            raise
+
+    async def _seek_again(self) -> None:
+        # The flow stops at a rebalance or the end; what was fetched meanwhile is read again.
+        try:
+            await self.perform_seek()
+        except Exception as error:
+            log.info("cannot seek while partitions are revoked: %r", error)
+
+    async def _deliver(self, records: Mapping[Any, list[Any]]) -> None:
+        generation = self.app.consumer_generation_id
+        for key, found in records.items():
+            await self.app.flow_control.acquire()
+            if not self.flow_active or generation != self.app.consumer_generation_id:
+                # The rebalance that came between gives these records to their new owner.
+                return
+            tp = TP(key.topic, key.partition)
+            read_from = self._read_offset[tp]
+            if read_from is not None and found[0].offset < read_from:
+                found = [record for record in found if record.offset >= read_from]
+            if not found:
+                continue
+            self._read_offset[tp] = found[-1].offset + 1
+            batch = WalBatch(tp.topic, tp.partition, generation, found)
+            await self._put(tp, batch, found[-1].offset)
+
+    async def _put(self, tp: TP, batch: WalBatch, last_offset: int) -> None:
+        channels = list(self.app.topics._tp_index[tp])
+        if not channels:
+            return
+        message = ConsumerMessage(
+            tp.topic, tp.partition, last_offset, 0.0, 0, None, None, None, None, 0, 0, tp,
+            generation_id=batch.generation,
+        )  # fmt: skip
+        message.incref(len(channels))
+        batch.message = message
+        self._inflight[tp].append(batch)
+        for channel in channels:
+            event = Event(self.app, None, batch, None, message)
+            if channel.queue.full():
+                await self.wait_first(channel.queue.put(event), self.suspend_flow.wait())
+            else:
+                channel.queue.put_nowait(event)
+
+
+class BatchTransport(driver.Transport):  # type: ignore[misc]
+    """Faust's Kafka transport with the batching consumer."""
+
+    Consumer = BatchConsumer
+
+
+class BatchApp(faust.App):  # type: ignore[misc]
+    """A Faust app on the batching transport that prepares before it starts.
+
+    `failure` is why it ended, where it did not end by a signal.
+    """
+
+    BootStrategy = NoWeb
+    logger = _faust_log
+
+    def __init__(
+        self,
+        *args: Any,
+        prepare: Callable[[], Awaitable[object]],
+        fetch_bytes: int,
+        stop_seconds: float,
+        **kwargs: Any,
+    ) -> None:
+        self._prepare = prepare
+        self.fetch_bytes = fetch_bytes
+        self._stop_timer = threading.Timer(stop_seconds, _end_now, [stop_seconds])
+        self._stop_timer.daemon = True
+        self.failure: BaseException | None = None
+        super().__init__(*args, **kwargs)
+
+    def _new_transport(self) -> BatchTransport:
+        return BatchTransport(self.conf.broker_consumer, self)
+
+    def _create_directories(self) -> None:
+        """Make none: they are for tables, and there are none.
+
+        Pinned by test_faust_command_leaves_no_files_and_listens_on_nothing.
+        """
+
+    async def on_first_start(self) -> None:
+        """Prepare, before any consumer starts."""
+        await super().on_first_start()
+        try:
+            await self._prepare()
+        except Exception as error:
+            self.failure = error
+            raise
+        _collect_garbage_less_often()
+
+    async def on_stop(self) -> None:
+        """Drain and commit, but not for ever: brokers may be away.
+
+        Faust waits for what is in flight and for its last commit without an end.
+        Pinned by test_sigterm_ends_the_worker_also_while_the_brokers_are_away.
+        """
+        if not self._stop_timer.is_alive():
+            self._stop_timer.start()
+        await super().on_stop()
+
+    async def on_shutdown(self) -> None:
+        """Everything that could take long is over."""
+        await super().on_shutdown()
+        self._stop_timer.cancel()
+
+    async def fail(self, error: BaseException) -> None:
+        """End the worker because of the error; nothing unacknowledged is committed.
+
+        Of several, the one that a person must act on is the reason.
+        """
+        is_first = self.failure is None
+        if is_first or (isinstance(error, Stop) and not isinstance(self.failure, Stop)):
+            self.failure = error
+        if is_first:
+            await self.crash(error)
+
+
+def _end_now(stop_seconds: float) -> None:
+    """End the process as a kill would, which loses nothing."""
+    log.error(
+        "not done %g seconds after the signal; what is not committed is stitched again",
+        stop_seconds,
+    )
+    logging.shutdown()
+    os._exit(EXIT_DEFECT)
+
+
+def _collect_garbage_less_often() -> None:
+    """Leave the libraries out of collections and let a whole batch pass between two.
+
+    Nothing here makes cycles by the record, but each collection looks at every record that
+    is held: with Python's thresholds 36,000 changes/s instead of 50,000 on two cores.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)

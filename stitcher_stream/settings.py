@@ -1,0 +1,90 @@
+"""Settings of the stitcher, all from the environment."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from runtime.settings import StageSettings
+
+
+class StitcherSettings(StageSettings):
+    """What the stitcher is told. Several processes with the same settings share the work."""
+
+    own_prefixes: ClassVar[tuple[str, ...]] = (*StageSettings.own_prefixes, "BEMI_STITCHER_")
+
+    max_context_bytes: int = Field(
+        1_000_000,
+        validation_alias="BEMI_STITCHER_MAX_CONTEXT_BYTES",
+        ge=100,
+        description=(
+            "The largest context that is put on a change, in bytes; a larger one is left out "
+            "and the change says so in `context_error`."
+        ),
+    )
+    commit_interval_seconds: float = Field(
+        0.5,
+        validation_alias="BEMI_STITCHER_COMMIT_INTERVAL_SECONDS",
+        ge=0.05,
+        le=60,
+        description="How often the group's offsets are committed, in seconds.",
+    )
+    session_timeout_seconds: float = Field(
+        10.0,
+        validation_alias="BEMI_STITCHER_SESSION_TIMEOUT_SECONDS",
+        ge=6,
+        le=60,
+        description=(
+            "After how many seconds without a sign of life the partitions of a stitcher go to "
+            "the others; the brokers' group.min.session.timeout.ms must allow it."
+        ),
+    )
+    fetch_bytes: int = Field(
+        4 * 1024 * 1024,
+        validation_alias="BEMI_STITCHER_FETCH_BYTES",
+        ge=64 * 1024,
+        description=(
+            "How much of a partition is fetched, and how much is unpacked and stitched, at a "
+            "time, in bytes; a single larger record still passes."
+        ),
+    )
+    fetch_records: int = Field(
+        2000,
+        validation_alias="BEMI_STITCHER_FETCH_RECORDS",
+        ge=1,
+        description="How many records are stitched at a time at most.",
+    )
+    in_flight_bytes: int = Field(
+        64 * 1024 * 1024,
+        validation_alias="BEMI_STITCHER_IN_FLIGHT_BYTES",
+        ge=1024 * 1024,
+        description=(
+            "How many bytes of stitched changes may wait for the brokers' acknowledgement "
+            "before reading goes on; a single larger batch still passes."
+        ),
+    )
+    stop_seconds: float = Field(
+        20.0,
+        validation_alias="BEMI_STITCHER_STOP_SECONDS",
+        ge=1,
+        description=(
+            "How many seconds the end may take after SIGTERM, with what is on its way stored "
+            "and committed; then the process ends anyway, with exit code 1 and nothing lost."
+        ),
+    )
+    changes_retention_ms: int = Field(
+        -1,
+        validation_alias="BEMI_STITCHER_CHANGES_RETENTION_MS",
+        ge=-1,
+        description=(
+            "retention.ms of the topics `.changes` and `.dead-letters` when the stitcher makes "
+            "them, in milliseconds; -1 keeps everything, so that a sink that is down for long "
+            "misses nothing."
+        ),
+    )
+
+    @property
+    def group_id(self) -> str:
+        """The consumer group that all stitchers of this pipeline share."""
+        return f"{self.topic_prefix}.stitcher"

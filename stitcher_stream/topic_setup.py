@@ -1,0 +1,120 @@
+"""Make the topics the stitcher writes to, once `.wal` is there. Edge: talks to the brokers.
+
+`.changes` has as many partitions as `.wal`, because a change goes to the partition its event
+came from: that keeps (commit_lsn, ordinal) growing in each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from confluent_kafka.admin import AdminClient
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
+
+from runtime.errors import Retry
+from runtime.kafka_topics import TopicSpec, WrongPartitionCount, ensure_topics, partition_count
+from schemas.topics import Topics
+from stitcher_stream.errors import WalTopicMissing
+from stitcher_stream.settings import StitcherSettings
+
+FIRST_PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 5.0
+FIRST_ANSWER_SECONDS = 5.0  # Brokers that are away are to be seen in the log soon.
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+async def prepare_topics(settings: StitcherSettings) -> int:
+    """Return the partition count of `.wal` when all topics are there.
+
+    Waits for ever, with a line in the log each time, for brokers that do not answer and for
+    a producer that has not started yet. Raises WrongPartitionCount where `.changes` does not
+    fit `.wal`.
+    """
+    admin = AdminClient(
+        {"bootstrap.servers": settings.kafka_bootstrap_servers, "client.id": settings.group_id},
+        logger=log,
+    )
+    retrying = AsyncRetrying(
+        retry=retry_if_exception_type(Retry),
+        wait=wait_exponential(multiplier=FIRST_PAUSE_SECONDS, max=LONGEST_PAUSE_SECONDS),
+        before_sleep=_say_why,
+    )
+
+    async def attempt() -> int:
+        return await _in_thread(lambda: make_topics(admin, settings))
+
+    return await retrying(attempt)
+
+
+def make_topics(admin: AdminClient, settings: StitcherSettings) -> int:
+    """Return the partition count of `.wal`, with the topics for the output made.
+
+    Raises Retry errors for what may heal, Stop errors for what does not.
+    """
+    topics = Topics(settings.topic_prefix)
+    partitions = partition_count(admin, topics.wal, FIRST_ANSWER_SECONDS)
+    if partitions is None:
+        raise WalTopicMissing(f"topic {topics.wal} does not exist yet; the producer makes it")
+    config = {
+        "max.message.bytes": str(settings.kafka_max_message_bytes),
+        "retention.ms": str(settings.changes_retention_ms),
+        "cleanup.policy": "delete",
+    }
+    ensure_topics(
+        admin,
+        [
+            TopicSpec(topics.changes, partitions, config),
+            TopicSpec(topics.dead_letters, 1, config),
+        ],
+    )
+    changes_partitions = partition_count(admin, topics.changes)
+    if changes_partitions is None:
+        raise Retry(f"topic {topics.changes} was made, but the brokers do not show it yet")
+    if changes_partitions != partitions:
+        raise WrongPartitionCount(
+            f"topic {topics.changes} has {changes_partitions} partitions and {topics.wal} has "
+            f"{partitions}; they must be equal. Let the sink read {topics.changes} to its end, "
+            "then delete it or give it more partitions, and start again"
+        )
+    return partitions
+
+
+def _say_why(attempt: RetryCallState) -> None:
+    error = attempt.outcome.exception() if attempt.outcome is not None else None
+    log.info("waiting: %s", error)
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """Run what blocks in a thread of its own that does not hold up the process's end.
+
+    The event loop's own executor would: its threads are waited for.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def finish(result: T | None, error: Exception | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)  # type: ignore[arg-type]
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = work()
+        except Exception as caught:
+            error = caught
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(finish, result, error)
+
+    threading.Thread(target=run, daemon=True, name="topic-setup").start()
+    return await done
