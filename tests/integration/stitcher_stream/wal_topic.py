@@ -118,11 +118,12 @@ class WalTopic:
         (future,) = self.admin.list_consumer_group_offsets(
             [ConsumerGroupTopicPartitions(group)]
         ).values()
-        offsets = {
-            tp.partition: tp.offset
-            for tp in future.result().topic_partitions
-            if tp.topic == self.topics.wal
-        }
+        try:
+            found = future.result().topic_partitions
+        except KafkaException as error:
+            # A broker that has just started may not have read the groups yet.
+            raise AssertionError(f"the offsets of {group} cannot be read: {error}") from error
+        offsets = {tp.partition: tp.offset for tp in found if tp.topic == self.topics.wal}
         return [offsets.get(partition) for partition in range(PARTITIONS)]
 
     def wait_for_changes(self, count: int, timeout_seconds: float = END_SECONDS) -> None:
