@@ -13,7 +13,7 @@ import click
 
 from producer.capture import capture
 from producer.settings import ProducerSettings
-from runtime.service import configure_logs, exit_on_stop, run
+from runtime.service import collect_garbage_less_often, configure_logs, exit_on_stop, run
 
 
 @click.command()
@@ -26,6 +26,7 @@ def main() -> None:
     with exit_on_stop():
         settings = ProducerSettings.from_environ(os.environ)
     configure_logs(settings.log_level)
+    collect_garbage_less_often()
     sys.exit(run(lambda stopping: capture(settings, stopping)))
 
 

@@ -152,7 +152,6 @@ class CaptureSession:
             self._sql.close()
             raise
         self._transaction: InFlight | None = None
-        self._now_us = 0
         self._reported_lsn = at
         self._reported_at = self._heartbeat_at = time.monotonic()
         log.info("reading slot %s from %s", settings.slot_name, format_lsn(at))
@@ -164,9 +163,12 @@ class CaptureSession:
         try:
             while not self._stopping.is_set():
                 reply_requested = False
-                for message in read(READ_SECONDS):
+                messages = read(READ_SECONDS)
+                # What Debezium calls the processing time: these have come together.
+                now_us = time.time_ns() // 1000
+                for message in messages:
                     if message.__class__ is XLogData:
-                        self._take(message)
+                        self._take(message, now_us)
                     elif isinstance(message, Keepalive):
                         self._progress.idle(message.wal_end)
                         reply_requested |= message.reply_requested
@@ -191,12 +193,10 @@ class CaptureSession:
             self._sql.close()
         return self._epoch, self._progress.confirmable_lsn()
 
-    def _take(self, data: XLogData) -> None:
+    def _take(self, data: XLogData, now_us: int) -> None:
         """Publish what one message of the stream says."""
         message = pgoutput.decode(data.payload)
         lsn = data.wal_start
-        # The clock is read once a message: what Debezium calls the processing time.
-        now_us = time.time_ns() // 1000
         kind = message.__class__
         if kind is pgoutput.Insert:
             records = self._events.insert(message, lsn, now_us)  # type: ignore[arg-type]

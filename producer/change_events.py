@@ -31,10 +31,6 @@ ANY_PARTITION = -1
 
 
 _SOURCE_END = b',"xmin":null,"origin":null,"origin_lsn":null}'
-_ROW_ENVELOPE = (
-    b'{"before":%b,"after":%b,"source":%b%d%b%d%b,"transaction":%b,"op":"%b",'
-    b'"ts_ms":%d,"ts_us":%d,"ts_ns":%d000}'
-)
 
 
 class Record(NamedTuple):
@@ -99,6 +95,8 @@ class ChangeEvents:
         self._relations: dict[int, _Described] = {}
         self._transaction: _Transaction | None = None
         self._last_commit_lsn: Lsn | None = None
+        self._clock_us = -1
+        self._clock_json = b""
 
     def topic_of(self, relation: RowEncoder) -> str:
         """Return the topic that the relation's events go to."""
@@ -151,9 +149,9 @@ class ChangeEvents:
         if described is None:
             return []
         relation = described.encoder
-        values = relation.encode(message.new)
-        key = relation.key(values)
-        value = self._envelope(described, lsn, now_us, b"c", b"null", relation.row(values))
+        row = relation.inserted(message.payload)
+        key = relation.key(row)
+        value = self._envelope(described, lsn, now_us, b"c", b"null", relation.row(row))
         return self._records([Record(described.topic, key, value, None, ANY_PARTITION)], key, value)
 
     def update(self, message: Update, lsn: Lsn, now_us: int) -> list[Record]:
@@ -166,8 +164,7 @@ class ChangeEvents:
         if described is None:
             return []
         relation = described.encoder
-        old = message.old
-        new = relation.encode(message.new, old if message.old_is_full else None)
+        old, new = relation.updated(message.payload)
         key = relation.key(new)
         after = relation.row(new)
         if old is None:
@@ -175,9 +172,8 @@ class ChangeEvents:
             return self._records(
                 [Record(described.topic, key, value, None, ANY_PARTITION)], key, value
             )
-        old_values = relation.encode(old)
-        before = relation.before(old_values, message.old_is_full)
-        old_key = relation.key(old_values)
+        before = relation.before(old)
+        old_key = relation.key(old.values)
         value = self._envelope(described, lsn, now_us, b"u", before, after)
         if key == old_key or key is None or old_key is None:
             return self._records(
@@ -201,9 +197,9 @@ class ChangeEvents:
         if described is None:
             return []
         relation = described.encoder
-        values = relation.encode(message.old)
-        key = relation.key(values)
-        before = relation.before(values, message.old_is_full)
+        old = relation.deleted(message.payload)
+        key = relation.key(old.values)
+        before = relation.before(old)
         value = self._envelope(described, lsn, now_us, b"d", before, b"null")
         table_records = [Record(described.topic, key, value, None, ANY_PARTITION)]
         if self._output.tombstones:
@@ -243,7 +239,7 @@ class ChangeEvents:
             if not transaction.is_announced:
                 announcement = self._announce(transaction)
             commit_us, xid = transaction.begin.commit_time_us, transaction.id_prefix
-            block = self._transaction_block(transaction, lsn, b"LOGICAL_DECODING_MESSAGE")
+            block = self._transaction_block(transaction, b"%d" % lsn, b"LOGICAL_DECODING_MESSAGE")
         head, tail = self._source_parts(commit_us, b'""', b'""', xid)
         prefix = orjson.dumps(message.prefix)
         value = (
@@ -305,20 +301,39 @@ class ChangeEvents:
                 orjson.dumps(relation.table),
                 transaction.id_prefix,
             )
-        return _ROW_ENVELOPE % (
-            before,
-            after,
-            parts[0],
-            lsn,
-            parts[1],
-            lsn,
-            _SOURCE_END,
-            self._transaction_block(transaction, lsn, described.collection),
-            op,
-            now_us // 1000,
-            now_us,
-            now_us,
+        head, tail = parts
+        position = b"%d" % lsn
+        return b"".join(
+            (
+                b'{"before":',
+                before,
+                b',"after":',
+                after,
+                b',"source":',
+                head,
+                position,
+                tail,
+                position,
+                _SOURCE_END,
+                b',"transaction":',
+                self._transaction_block(transaction, position, described.collection),
+                b',"op":"',
+                op,
+                b'",',
+                self._clock(now_us),
+            )
         )
+
+    def _clock(self, now_us: int) -> bytes:
+        """Return the envelope's own times, which whole batches of messages share."""
+        if now_us != self._clock_us:
+            self._clock_us = now_us
+            self._clock_json = b'"ts_ms":%d,"ts_us":%d,"ts_ns":%d000}' % (
+                now_us // 1000,
+                now_us,
+                now_us,
+            )
+        return self._clock_json
 
     def _source_parts(
         self, commit_us: int, pg_schema: bytes, table: bytes, xid: bytes
@@ -344,15 +359,17 @@ class ChangeEvents:
         )
         return head, tail
 
-    def _transaction_block(self, transaction: _Transaction, lsn: Lsn, collection: bytes) -> bytes:
+    def _transaction_block(
+        self, transaction: _Transaction, position: bytes, collection: bytes
+    ) -> bytes:
         transaction.total_order = total_order = transaction.total_order + 1
         order = transaction.counts.get(collection, 0) + 1
         transaction.counts[collection] = order
         if not self._output.transaction_metadata:
             return b"null"
-        return b'{"id":"%b:%d","total_order":%d,"data_collection_order":%d}' % (
+        return b'{"id":"%b:%b","total_order":%d,"data_collection_order":%d}' % (
             transaction.id_prefix,
-            lsn,
+            position,
             total_order,
             order,
         )

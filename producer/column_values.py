@@ -29,18 +29,29 @@ FLOAT4, FLOAT8, NUMERIC = 700, 701, 1700
 DATE, TIME, TIMESTAMP, TIMESTAMPTZ = 1082, 1083, 1114, 1184
 
 _MICROSECOND_DIGITS = 6
-_must_escape = re.compile(rb'["\\\x00-\x1f]').search
+must_escape = re.compile(rb'["\\\x00-\x1f]').search
+"""Finds the first byte that a JSON string cannot hold as it is."""
+
+_SPACE = ord(" ")
+_BEFORE_CHRIST = ord("C")
+_DATE_LENGTH = 10  # Of a year with four digits, as nearly all have.
+_WHOLE_TIMESTAMPTZ_LENGTH = 29  # With six digits of the second and the zone.
 _is_date = re.compile(rb"\d{4,}-\d\d-\d\d").fullmatch
 _is_timestamp = re.compile(rb"(\d{4,}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d+))?(?:\+00)?").fullmatch
 
 
-def _string(text: bytes) -> bytes:
-    if _must_escape(text):
-        return orjson.dumps(text.decode())
-    return b'"%b"' % text
+def encode_string(text: bytes) -> bytes:
+    """Return the text as a JSON string."""
+    return b'"%b"' % text if must_escape(text) is None else encode_escaped(text)
 
 
-def _number(text: bytes) -> bytes:
+def encode_escaped(text: bytes) -> bytes:
+    """Return a text that has something to escape as a JSON string."""
+    return orjson.dumps(text.decode())
+
+
+def copy_number(text: bytes) -> bytes:
+    """Return the text of a number, which is JSON as it is."""
     return text
 
 
@@ -71,6 +82,8 @@ def _time(text: bytes) -> bytes:
 
 
 def _timestamp(text: bytes) -> bytes:
+    if text[_DATE_LENGTH : _DATE_LENGTH + 1] == b" " and text[-1] != _BEFORE_CHRIST:
+        return b'"%bT%bZ"' % (text[:_DATE_LENGTH], text[_DATE_LENGTH + 1 :])
     match = _is_timestamp(text)
     if match is None:
         return b'"%b"' % text
@@ -84,6 +97,12 @@ def _zoned_timestamp(digits: int) -> EncodeValue:
     """Return the encoder of a timestamptz that shows so many digits of the second."""
 
     def encode(text: bytes) -> bytes:
+        if (
+            len(text) == _WHOLE_TIMESTAMPTZ_LENGTH
+            and text[_DATE_LENGTH] == _SPACE
+            and text[-3:] == b"+00"
+        ):
+            return b'"%bT%bZ"' % (text[:_DATE_LENGTH], text[_DATE_LENGTH + 1 : -3])
         match = _is_timestamp(text)
         if match is None:
             return b'"%b"' % text
@@ -97,10 +116,10 @@ def _zoned_timestamp(digits: int) -> EncodeValue:
 
 _ENCODERS: Final[dict[int, EncodeValue]] = {
     BOOL: _boolean,
-    INT2: _number,
-    INT4: _number,
-    INT8: _number,
-    OID: _number,
+    INT2: copy_number,
+    INT4: copy_number,
+    INT8: copy_number,
+    OID: copy_number,
     FLOAT4: _float,
     FLOAT8: _float,
     NUMERIC: _quoted,
@@ -119,4 +138,4 @@ def value_encoder(type_oid: int, type_modifier: int) -> EncodeValue:
     if type_oid == TIMESTAMPTZ:
         digits = type_modifier if 0 <= type_modifier <= _MICROSECOND_DIGITS else _MICROSECOND_DIGITS
         return _zoned_timestamp(digits)
-    return _ENCODERS.get(type_oid, _string)
+    return _ENCODERS.get(type_oid, encode_string)

@@ -1,9 +1,8 @@
 """Decode pgoutput messages. Pure: no socket, no clock, no catalogue.
 
 One payload gives one message. A row names its table only by oid; the Relation that
-describes it comes before the first row that needs it. A row's values are PostgreSQL's own
-text, as bytes in UTF-8; None is NULL, UNCHANGED a value that was not sent because it is
-stored out of line and did not change.
+describes it comes before the first row that needs it. What stands behind the oid is left to
+`relations`, which knows the columns and can read it in one go.
 
 Bytes that are no message raise MalformedMessage and nothing else.
 
@@ -25,18 +24,6 @@ from schemas.change_id import Lsn, Xid
 
 POSTGRES_EPOCH_US: Final = 946_684_800_000_000
 """2000-01-01 in microseconds since 1970-01-01: PostgreSQL counts time from there."""
-
-
-class Unchanged(Enum):
-    """The type of UNCHANGED."""
-
-    UNCHANGED = "unchanged"
-
-
-UNCHANGED: Final = Unchanged.UNCHANGED
-
-Value = bytes | Unchanged | None
-TupleData = list[Value]
 
 
 class ReplicaIdentity(Enum):
@@ -91,24 +78,21 @@ class Insert(NamedTuple):
     """A new row."""
 
     relation_oid: int
-    new: TupleData
+    payload: bytes
 
 
 class Update(NamedTuple):
     """A row and what was sent of its predecessor: all, its identity columns, or nothing."""
 
     relation_oid: int
-    old: TupleData | None
-    old_is_full: bool
-    new: TupleData
+    payload: bytes
 
 
 class Delete(NamedTuple):
     """A removed row: all of it, or only its identity columns."""
 
     relation_oid: int
-    old: TupleData
-    old_is_full: bool
+    payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +141,6 @@ _BEGIN = struct.Struct(">QqI").unpack_from
 _COMMIT = struct.Struct(">BQQq").unpack_from
 _LSN = struct.Struct(">Q").unpack_from
 
-_NULL = ord("n")
-_UNCHANGED = ord("u")
-_TEXT = ord("t")
-_NEW = ord("N")
-_OLD = ord("O")
-_KEY = ord("K")
-
 _TRUNCATE_CASCADE = 1
 _TRUNCATE_RESTART_IDENTITY = 2
 
@@ -189,55 +166,16 @@ def decode(payload: bytes) -> Message:
     return message
 
 
-def _tuple_data(payload: bytes, position: int) -> tuple[TupleData, int]:
-    (count,) = _INT16(payload, position)
-    position += 2
-    values: TupleData = []
-    append = values.append
-    for _ in range(count):
-        kind = payload[position]
-        if kind == _TEXT:
-            start = position + 5
-            position = start + _UINT32(payload, position + 1)[0]
-            append(payload[start:position])
-        elif kind == _NULL:
-            position += 1
-            append(None)
-        elif kind == _UNCHANGED:
-            position += 1
-            append(UNCHANGED)
-        else:
-            raise ValueError(f"unknown kind of column value {kind}")
-    return values, position
-
-
 def _insert(payload: bytes) -> tuple[Insert, int]:
-    if payload[5] != _NEW:
-        raise ValueError("an insert without a new row")
-    new, end = _tuple_data(payload, 6)
-    return Insert(_UINT32(payload, 1)[0], new), end
+    return Insert(_UINT32(payload, 1)[0], payload), len(payload)
 
 
 def _update(payload: bytes) -> tuple[Update, int]:
-    kind, position = payload[5], 6
-    old = None
-    if kind in (_OLD, _KEY):
-        old, position = _tuple_data(payload, position)
-        if payload[position] != _NEW:
-            raise ValueError("an update without a new row")
-        position += 1
-    elif kind != _NEW:
-        raise ValueError("an update without a new row")
-    new, end = _tuple_data(payload, position)
-    return Update(_UINT32(payload, 1)[0], old, kind == _OLD, new), end
+    return Update(_UINT32(payload, 1)[0], payload), len(payload)
 
 
 def _delete(payload: bytes) -> tuple[Delete, int]:
-    kind = payload[5]
-    if kind not in (_OLD, _KEY):
-        raise ValueError("a delete without an old row")
-    old, end = _tuple_data(payload, 6)
-    return Delete(_UINT32(payload, 1)[0], old, kind == _OLD), end
+    return Delete(_UINT32(payload, 1)[0], payload), len(payload)
 
 
 def _begin(payload: bytes) -> tuple[Begin, int]:

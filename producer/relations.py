@@ -4,19 +4,38 @@ The stream's Relation message gives columns and replica identity at the point of
 that follow. What it lacks comes from the catalogue as `CatalogFacts`: the key, because with
 REPLICA IDENTITY FULL every column counts as identity, and the base types of domains.
 
-A row becomes JSON by one template per relation: its constant parts are made once, so a row
-costs one encoder call a column and one format.
+A row becomes JSON by one template a relation, filled with the values that `row_codec` makes;
+values are never parsed, so nothing changes on the way.
+
+Format: PostgreSQL manual, "Logical Replication Message Formats", Insert, Update, Delete.
 """
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
+from typing import NamedTuple, cast
 
 import orjson
 
-from producer.column_values import UNAVAILABLE_JSON, EncodeValue, value_encoder
+from producer.column_values import UNAVAILABLE_JSON, value_encoder
 from producer.errors import MalformedMessage
-from producer.pgoutput import UNCHANGED, Relation, TupleData
+from producer.pgoutput import Relation
+from producer.row_codec import RowValues, compile_row_decoder
+
+Row = tuple[bytes, ...]
+"""Each column's value as JSON."""
+
+_TAG_AT = 5  # Behind the message's kind and the relation's oid.
+_NEW, _OLD, _KEY = b"NOK"
+_TAGS = frozenset((_NEW, _OLD, _KEY))
+
+
+class OldRow(NamedTuple):
+    """What was sent of a row as it was: all of it, or only its identity columns."""
+
+    values: Row
+    is_full: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +54,21 @@ class CatalogFacts:
 
 
 class RowEncoder:
-    """Turns the rows of one relation into JSON objects."""
+    """Turns the row messages of one relation into JSON.
+
+    Bytes that are no row of the relation raise MalformedMessage, and nothing else.
+    """
 
     def __init__(self, relation: Relation, facts: CatalogFacts) -> None:
         self.relation = relation
         self.is_own = facts.is_own
         names = [column.name for column in relation.columns]
-        self._encoders: list[EncodeValue] = [
-            value_encoder(*facts.base_types.get(c.type_oid, (c.type_oid, c.type_modifier)))
-            for c in relation.columns
-        ]
+        self._decode_row = compile_row_decoder(
+            [
+                value_encoder(*facts.base_types.get(c.type_oid, (c.type_oid, c.type_modifier)))
+                for c in relation.columns
+            ]
+        )
         self._template = _object_template(names)
         identity = [i for i, column in enumerate(relation.columns) if column.is_identity]
         self._identity = identity
@@ -58,44 +82,78 @@ class RowEncoder:
         self._key = [names.index(name) for name in key] if set(key) <= set(names) else []
         self._key_template = _object_template([names[i] for i in self._key])
 
-    def encode(self, row: TupleData, old: TupleData | None = None) -> list[bytes]:
-        """Return each value as JSON; what was not sent is taken from the old row if given."""
-        if len(row) != len(self._encoders):
-            raise MalformedMessage(
-                f"a row of {self.relation.pg_schema}.{self.relation.table} has {len(row)} values "
-                f"for {len(self._encoders)} columns"
-            )
-        if UNCHANGED in row:
-            row = [
-                (old[i] if old is not None else UNCHANGED) if value is UNCHANGED else value
-                for i, value in enumerate(row)
-            ]
-        return [
-            encode(value)
-            if value.__class__ is bytes
-            else b"null"
-            if value is None
-            else UNAVAILABLE_JSON
-            for encode, value in zip(self._encoders, row, strict=True)
-        ]
+    def inserted(self, payload: bytes) -> Row:
+        """Return the row of an Insert message."""
+        tag, values, end = self._tagged_row(payload, _TAG_AT)
+        if tag != _NEW or end != len(payload):
+            raise self._malformed(payload)
+        return _without_gaps(values, None)
 
-    def before(self, values: list[bytes], is_full: bool) -> bytes:
-        """Return the old row as a JSON object: whole, or what was sent of it."""
-        return self.row(values) if is_full else self._identity_only(values)
+    def updated(self, payload: bytes) -> tuple[OldRow | None, Row]:
+        """Return the rows of an Update message: what was sent of the old one, and the new one.
 
-    def row(self, values: list[bytes]) -> bytes:
+        What was not sent of the new row is taken from the old one if that is full.
+        """
+        tag, values, end = self._tagged_row(payload, _TAG_AT)
+        old = None
+        if tag != _NEW:
+            old = OldRow(_without_gaps(values, None), tag == _OLD)
+            tag, values, end = self._tagged_row(payload, end)
+        if tag != _NEW or end != len(payload):
+            raise self._malformed(payload)
+        return old, _without_gaps(values, old.values if old is not None and old.is_full else None)
+
+    def deleted(self, payload: bytes) -> OldRow:
+        """Return the row of a Delete message."""
+        tag, values, end = self._tagged_row(payload, _TAG_AT)
+        if tag == _NEW or end != len(payload):
+            raise self._malformed(payload)
+        return OldRow(_without_gaps(values, None), tag == _OLD)
+
+    def row(self, values: Row) -> bytes:
         """Return the whole row as a JSON object."""
-        return self._template % tuple(values)
+        return self._template % values
 
-    def _identity_only(self, values: list[bytes]) -> bytes:
+    def before(self, old: OldRow) -> bytes:
+        """Return the old row as a JSON object: whole, or what was sent of it."""
+        if old.is_full:
+            return self._template % old.values
         # The other columns were not sent. They are left out: a null would say they were null.
-        return self._identity_template % tuple([values[i] for i in self._identity])
+        return self._identity_template % tuple([old.values[i] for i in self._identity])
 
-    def key(self, values: list[bytes]) -> bytes | None:
+    def key(self, values: Row) -> bytes | None:
         """Return the row's key as a JSON object in the key's order, or None without a key."""
         if not self._key:
             return None
         return self._key_template % tuple([values[i] for i in self._key])
+
+    def _tagged_row(self, payload: bytes, at: int) -> tuple[int, RowValues, int]:
+        try:
+            tag = payload[at]
+            if tag not in _TAGS:
+                raise self._malformed(payload)
+            values, end = self._decode_row(payload, at + 1)
+        except (IndexError, ValueError, struct.error) as error:
+            raise self._malformed(payload) from error
+        return tag, values, end
+
+    def _malformed(self, payload: bytes) -> MalformedMessage:
+        return MalformedMessage(
+            f"a message {payload[:1]!r} of {len(payload)} bytes is no row of "
+            f"{self.relation.pg_schema}.{self.relation.table} as it was described"
+        )
+
+
+def _without_gaps(values: RowValues, old: Row | None) -> Row:
+    """Fill in what was not sent because it is stored out of line and did not change."""
+    if None not in values:
+        return cast("Row", values)
+    return tuple(
+        [
+            value if value is not None else UNAVAILABLE_JSON if old is None else old[i]
+            for i, value in enumerate(values)
+        ]
+    )
 
 
 def _object_template(names: list[str]) -> bytes:

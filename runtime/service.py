@@ -6,6 +6,7 @@ supervises the process may restart it on 1 and should not on 2.
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import sys
@@ -31,6 +32,17 @@ def configure_logs(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def collect_garbage_less_often() -> None:
+    """Leave the libraries out of collections and let a whole batch pass between two.
+
+    The stages make no cycles by the record, but each collection looks at every record that
+    is held: with Python's thresholds the stitcher did 36,000 changes/s instead of 50,000.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 @contextmanager

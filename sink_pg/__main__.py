@@ -12,8 +12,7 @@ from threading import Event
 
 import click
 
-from runtime.errors import Stop
-from runtime.service import EXIT_PERSON_MUST_ACT, configure_logs, run
+from runtime.service import collect_garbage_less_often, configure_logs, exit_on_stop, run
 from schemas.topics import Topics
 from sink_pg.batch import BatchLimits
 from sink_pg.delivery import Delivery, apply_migrations
@@ -43,13 +42,10 @@ def migrate_command() -> None:
 
 
 def _exit_after(work: Callable[[SinkSettings, Event], None]) -> None:
-    configure_logs("INFO")
-    try:
+    with exit_on_stop():
         settings = SinkSettings.from_environ(os.environ)
-    except Stop as error:
-        click.echo(str(error), err=True)
-        sys.exit(EXIT_PERSON_MUST_ACT)
     configure_logs(settings.log_level)
+    collect_garbage_less_often()
     sys.exit(run(lambda stopping: work(settings, stopping)))
 
 

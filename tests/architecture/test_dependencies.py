@@ -23,7 +23,14 @@ EDGE_LIBRARIES = {
 }  # fmt: skip
 # Pure files: given the same arguments they do the same thing. Everything else is an edge.
 PURE = {
-    "producer": {"pgoutput", "relations", "column_values", "change_events", "progress"},
+    "producer": {
+        "pgoutput",
+        "relations",
+        "row_codec",
+        "column_values",
+        "change_events",
+        "progress",
+    },
     "stitcher_stream": {"stitch", "contexts", "change_records"},
     "sink_pg": {"change_rows", "batch", "watermark"},
     "schemas": {"change", "change_id", "topics", "envelope", "avro"},

@@ -6,8 +6,19 @@ Format: PostgreSQL manual, "Logical Replication Message Formats", protocol versi
 from __future__ import annotations
 
 import struct
+from enum import Enum
 
-from producer.pgoutput import POSTGRES_EPOCH_US, UNCHANGED, TupleData
+from producer.pgoutput import POSTGRES_EPOCH_US
+
+
+class Kind(Enum):
+    """What else than a text or NULL a column value can be."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED = Kind.UNCHANGED
+TupleData = list[bytes | Kind | None]
 
 
 def begin(commit_lsn: int, commit_time_us: int, xid: int) -> bytes:

@@ -10,11 +10,11 @@ import pytest
 from producer import pgoutput
 from producer.change_events import ChangeEvents, Output, Record
 from producer.errors import MalformedMessage, UnknownRelation
-from producer.pgoutput import UNCHANGED
 from producer.relations import CatalogFacts, RowEncoder
 from schemas.change_id import Epoch, Lsn
 from schemas.topics import Topics
 from tests.unit.producer import pgoutput_bytes as wire
+from tests.unit.producer.pgoutput_bytes import UNCHANGED
 
 TODO = 16400
 CHANGES = 16500

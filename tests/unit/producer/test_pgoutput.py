@@ -7,7 +7,6 @@ import pytest
 from producer import pgoutput
 from producer.errors import MalformedMessage
 from producer.pgoutput import (
-    UNCHANGED,
     Begin,
     Column,
     Commit,
@@ -41,12 +40,9 @@ MESSAGES: list[tuple[bytes, Message]] = [
             (Column("id", 23, -1, True), Column("ü", 25, -1, False)),
         ),
     ),
-    (wire.insert(5, [b"1", None, UNCHANGED, b""]), Insert(5, [b"1", None, UNCHANGED, b""])),
-    (wire.update(5, None, [b"1"]), Update(5, None, False, [b"1"])),
-    (wire.update(5, [b"0"], [b"1"]), Update(5, [b"0"], True, [b"1"])),
-    (wire.update(5, [b"0"], [b"1"], is_full=False), Update(5, [b"0"], False, [b"1"])),
-    (wire.delete(5, [b"1"]), Delete(5, [b"1"], True)),
-    (wire.delete(5, [b"1"], is_full=False), Delete(5, [b"1"], False)),
+    (wire.insert(5, [b"1"]), Insert(5, wire.insert(5, [b"1"]))),
+    (wire.update(5, None, [b"1"]), Update(5, wire.update(5, None, [b"1"]))),
+    (wire.delete(5, [b"1"]), Delete(5, wire.delete(5, [b"1"]))),
     (wire.truncate([5, 6], 3), Truncate((5, 6), cascade=True, restart_identity=True)),
     (
         wire.logical_message(transactional=True, lsn=9, prefix="_bemi", content=b"{}"),
@@ -62,14 +58,18 @@ def test_each_message_is_decoded(payload: bytes, message: Message) -> None:
     assert pgoutput.decode(payload) == message
 
 
-@pytest.mark.parametrize(("payload", "message"), MESSAGES, ids=lambda value: type(value).__name__)
+# Where a row ends is known to whoever knows its columns: see test_relations.
+FRAMED = [pair for pair in MESSAGES if not isinstance(pair[1], Insert | Update | Delete)]
+
+
+@pytest.mark.parametrize(("payload", "message"), FRAMED, ids=lambda value: type(value).__name__)
 def test_a_message_cut_off_anywhere_is_malformed(payload: bytes, message: Message) -> None:
     for length in range(len(payload)):
         with pytest.raises(MalformedMessage):
             pgoutput.decode(payload[:length])
 
 
-@pytest.mark.parametrize(("payload", "message"), MESSAGES, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(("payload", "message"), FRAMED, ids=lambda value: type(value).__name__)
 def test_a_message_with_bytes_left_over_is_malformed(payload: bytes, message: Message) -> None:
     with pytest.raises(MalformedMessage):
         pgoutput.decode(payload + b"\0")
