@@ -37,6 +37,8 @@ def debezium(servers: Servers, prefix: str, slot_name: str, extra: dict[str, str
             "time.precision.mode": "isostring",
             "binary.handling.mode": "base64",
             "skipped.operations": "none",
+            # Four more headers on each record, which ours does not write.
+            "extended.headers.enabled": "false",
             "topic.creation.default.replication.factor": "1",
             "topic.creation.default.partitions": "1",
             **extra,

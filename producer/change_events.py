@@ -30,6 +30,9 @@ ANY_PARTITION = -1
 """Let the client choose by the record's key (Kafka's PARTITION_UA)."""
 
 
+_MESSAGES = b"LOGICAL_DECODING_MESSAGE"
+"""Under which name a transaction's logical messages are counted."""
+
 _SOURCE_END = b',"xmin":null,"origin":null,"origin_lsn":null}'
 
 
@@ -80,6 +83,11 @@ class _Transaction:
         self.is_announced = False
         self.touched_own = False  # A table of the sink's, or a heartbeat.
         self.source_parts: dict[int, tuple[bytes, bytes]] = {}
+
+    def count_event(self, collection: bytes) -> None:
+        """Give the next event its place in the transaction and among its table's events."""
+        self.total_order += 1
+        self.counts[collection] = self.counts.get(collection, 0) + 1
 
 
 class ChangeEvents:
@@ -179,7 +187,12 @@ class ChangeEvents:
             return self._records(
                 [Record(described.topic, key, value, None, ANY_PARTITION)], key, value
             )
-        delete = self._envelope(described, lsn, now_us, b"d", before, b"null")
+        if not self._output.tables:
+            return self._records([], key, value)
+        # For consumers of the table topic the delete is what `.wal` has as the update.
+        delete = self._envelope(
+            described, lsn, now_us, b"d", before, b"null", is_counted_already=True
+        )
         create = self._envelope(described, lsn, now_us, b"c", b"null", after)
         new_key_header = [("__debezium.newkey", key)]
         old_key_header = [("__debezium.oldkey", old_key)]
@@ -239,7 +252,8 @@ class ChangeEvents:
             if not transaction.is_announced:
                 announcement = self._announce(transaction)
             commit_us, xid = transaction.begin.commit_time_us, transaction.id_prefix
-            block = self._transaction_block(transaction, b"%d" % lsn, b"LOGICAL_DECODING_MESSAGE")
+            transaction.count_event(_MESSAGES)
+            block = self._transaction_block(transaction, b"%d" % lsn, _MESSAGES)
         head, tail = self._source_parts(commit_us, b'""', b'""', xid)
         prefix = orjson.dumps(message.prefix)
         value = (
@@ -289,6 +303,8 @@ class ChangeEvents:
         op: bytes,
         before: bytes,
         after: bytes,
+        *,
+        is_counted_already: bool = False,
     ) -> bytes:
         transaction = self._current()
         oid = described.encoder.relation.oid
@@ -303,6 +319,8 @@ class ChangeEvents:
             )
         head, tail = parts
         position = b"%d" % lsn
+        if not is_counted_already:
+            transaction.count_event(described.collection)
         return b"".join(
             (
                 b'{"before":',
@@ -362,16 +380,13 @@ class ChangeEvents:
     def _transaction_block(
         self, transaction: _Transaction, position: bytes, collection: bytes
     ) -> bytes:
-        transaction.total_order = total_order = transaction.total_order + 1
-        order = transaction.counts.get(collection, 0) + 1
-        transaction.counts[collection] = order
         if not self._output.transaction_metadata:
             return b"null"
         return b'{"id":"%b:%b","total_order":%d,"data_collection_order":%d}' % (
             transaction.id_prefix,
             position,
-            total_order,
-            order,
+            transaction.total_order,
+            transaction.counts[collection],
         )
 
     def _records(

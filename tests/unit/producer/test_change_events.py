@@ -172,6 +172,9 @@ def test_an_update_of_the_key_is_two_events_for_consumers_and_one_on_wal() -> No
     assert keys(table) == [{"id": 1}, {"id": 1}, {"id": 2}]
     assert headers(table[0]) == headers(table[1]) == {"__debezium.newkey": b'{"id":2}'}
     assert headers(table[2]) == {"__debezium.oldkey": b'{"id":1}'}
+    orders = [value["transaction"]["total_order"] for value in values(table) if value]
+    assert orders == [1, 2]
+    assert values(on("p.transaction", records))[-1]["event_count"] == 2
     (change,) = (value for value in values(on("p.wal", records)) if value.get("op"))
     assert (change["op"], change["before"]["id"], change["after"]["id"]) == ("u", 1, 2)
 
