@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -409,10 +410,11 @@ def test_a_login_that_cannot_work_is_refused(
 
 
 def test_a_server_without_logical_wal_is_refused_with_what_to_run(
-    capture: Capture, tmp_path_factory: pytest.TempPathFactory
+    capture: Capture, server_folder: Path
 ) -> None:
-    folder = tmp_path_factory.mktemp("replica")
-    server = LocalPostgres(folder / "postgres", free_port(), settings={"wal_level": "replica"})
+    server = LocalPostgres(
+        server_folder / "replica", free_port(), settings={"wal_level": "replica"}
+    )
     server.start()
     try:
         environ = {

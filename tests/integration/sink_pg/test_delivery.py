@@ -14,6 +14,7 @@ from tests.fixtures.kafka import KafkaBroker
 from tests.fixtures.network import cutting_proxy
 from tests.fixtures.postgres import Database, PostgresServer
 from tests.fixtures.stages import StageProcess
+from tests.fixtures.topics import committed_offsets
 from tests.fixtures.waiting import eventually
 from tests.integration.sink_pg.conftest import ChangesTopic, StartSink, Trail, until_ready
 from tests.unit.sink_pg.example_changes import EPOCH, change
@@ -117,7 +118,11 @@ def test_offsets_of_the_group_do_not_decide_where_reading_begins(
 
 
 def test_group_shows_the_progress_to_those_who_watch_its_lag(
-    changes_topic: ChangesTopic, start_sink: StartSink, trail: Trail, topic_prefix: str
+    changes_topic: ChangesTopic,
+    start_sink: StartSink,
+    trail: Trail,
+    topic_prefix: str,
+    kafka_broker: KafkaBroker,
 ) -> None:
     start_sink()
     changes_topic.publish(numbered(30))
@@ -125,9 +130,8 @@ def test_group_shows_the_progress_to_those_who_watch_its_lag(
     group = f"{topic_prefix}-sink"
 
     def committed() -> bool:
-        request = [ConsumerGroupTopicPartitions(group)]
-        found = changes_topic.admin.list_consumer_group_offsets(request)[group].result(timeout=30.0)
-        return {(each.partition, each.offset) for each in found.topic_partitions} == {(0, 30)}
+        servers = kafka_broker.bootstrap_servers
+        return committed_offsets(servers, group, changes_topic.name, partitions=1) == [30]
 
     eventually(committed, timeout_seconds=PATIENCE_SECONDS)
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaException,
     Producer,
     TopicPartition,
@@ -20,7 +19,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from schemas.topics import Topics
 from tests.fixtures.stages import StageProcess, StartStage
-from tests.fixtures.topics import TopicRecord, read_topic
+from tests.fixtures.topics import TopicRecord, committed_offsets, read_topic
 from tests.fixtures.waiting import eventually
 from tests.fixtures.wal_records import RawRecord, WalTransaction, all_records
 
@@ -115,16 +114,7 @@ class WalTopic:
     def committed(self) -> list[int | None]:
         """Return the group's committed offset of each partition of `.wal`."""
         group = f"{self.prefix}.stitcher"
-        (future,) = self.admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group)]
-        ).values()
-        try:
-            found = future.result().topic_partitions
-        except KafkaException as error:
-            # A broker that has just started may not have read the groups yet.
-            raise AssertionError(f"the offsets of {group} cannot be read: {error}") from error
-        offsets = {tp.partition: tp.offset for tp in found if tp.topic == self.topics.wal}
-        return [offsets.get(partition) for partition in range(PARTITIONS)]
+        return committed_offsets(self.bootstrap_servers, group, self.topics.wal, PARTITIONS)
 
     def wait_for_changes(self, count: int, timeout_seconds: float = END_SECONDS) -> None:
         """Wait until `.changes` has at least so many records."""
