@@ -42,8 +42,9 @@ def bench_pipeline(rows: int, rounds: int, seconds: int) -> None:
                 workload.create(connection)
             stages = _start(servers, f"p{number}")
             try:
-                ours.append(_throughput(servers, rows))
+                # First, because a server that was just loaded still vacuums and checkpoints.
                 latencies_ms += _latency(servers, seconds)
+                ours.append(_throughput(servers, rows))
             finally:
                 for stage in stages:
                     stage.stop()
