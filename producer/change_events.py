@@ -20,6 +20,7 @@ from typing import NamedTuple
 import orjson
 
 from producer.errors import MalformedMessage, UnknownRelation
+from producer.open_transaction import OpenTransaction
 from producer.pgoutput import Begin, Commit, Delete, Insert, LogicalMessage, Truncate, Update
 from producer.relations import RowEncoder
 from schemas.change_id import Epoch, Lsn
@@ -64,32 +65,6 @@ class _Described(NamedTuple):
     collection: bytes
 
 
-class _Transaction:
-    """What has been seen of the transaction that is being read."""
-
-    __slots__ = (
-        "begin", "begin_lsn", "counts", "id_prefix", "is_announced", "ordinal", "partition",
-        "source_parts", "total_order", "touched_own",
-    )  # fmt: skip
-
-    def __init__(self, begin: Begin, begin_lsn: Lsn, partition: int) -> None:
-        self.begin = begin
-        self.begin_lsn = begin_lsn
-        self.partition = partition
-        self.id_prefix = b"%d" % begin.xid
-        self.ordinal = 0  # Messages decoded.
-        self.total_order = 0  # Events made, as Debezium counts them.
-        self.counts: dict[bytes, int] = {}  # Events made by table.
-        self.is_announced = False
-        self.touched_own = False  # A table of the sink's, or a heartbeat.
-        self.source_parts: dict[int, tuple[bytes, bytes]] = {}
-
-    def count_event(self, collection: bytes) -> None:
-        """Give the next event its place in the transaction and among its table's events."""
-        self.total_order += 1
-        self.counts[collection] = self.counts.get(collection, 0) + 1
-
-
 class ChangeEvents:
     """Makes the records of one stream, message by message."""
 
@@ -101,7 +76,7 @@ class ChangeEvents:
         self._prefix = orjson.dumps(topics.prefix)
         self._database = orjson.dumps(epoch.database)
         self._relations: dict[int, _Described] = {}
-        self._transaction: _Transaction | None = None
+        self._transaction: OpenTransaction | None = None
         self._last_commit_lsn: Lsn | None = None
         self._clock_us = -1
         self._clock_json = b""
@@ -124,7 +99,7 @@ class ChangeEvents:
     def begin(self, message: Begin, lsn: Lsn) -> None:
         """Start a transaction; one that was cut off before is forgotten."""
         partition = transaction_partition(message.xid, self._partitions)
-        self._transaction = _Transaction(message, lsn, partition)
+        self._transaction = OpenTransaction(message, lsn, partition)
 
     def commit(self, message: Commit, lsn: Lsn) -> list[Record]:
         """End the transaction and return the records that say so."""
@@ -276,7 +251,7 @@ class ChangeEvents:
             return own if self._output.tables else []
         return announcement + self._records(own, key, value)
 
-    def _current(self) -> _Transaction:
+    def _current(self) -> OpenTransaction:
         if self._transaction is None:
             raise MalformedMessage("the server sent a message of a transaction outside of any")
         return self._transaction
@@ -378,7 +353,7 @@ class ChangeEvents:
         return head, tail
 
     def _transaction_block(
-        self, transaction: _Transaction, position: bytes, collection: bytes
+        self, transaction: OpenTransaction, position: bytes, collection: bytes
     ) -> bytes:
         if not self._output.transaction_metadata:
             return b"null"
@@ -404,7 +379,7 @@ class ChangeEvents:
             )
         return records
 
-    def _announce(self, transaction: _Transaction) -> list[Record]:
+    def _announce(self, transaction: OpenTransaction) -> list[Record]:
         transaction.is_announced = True
         value = (
             b'{"status":"BEGIN","id":"%b:%d","event_count":null,"data_collections":null,"ts_ms":%d}'
@@ -417,7 +392,7 @@ class ChangeEvents:
         return self._metadata(transaction, transaction.begin_lsn, value, None)
 
     def _metadata(
-        self, transaction: _Transaction, lsn: Lsn, value: bytes, ordinal: int | None
+        self, transaction: OpenTransaction, lsn: Lsn, value: bytes, ordinal: int | None
     ) -> list[Record]:
         key = b'{"id":"%b:%d"}' % (transaction.id_prefix, lsn)
         records = []

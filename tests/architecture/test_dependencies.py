@@ -27,6 +27,7 @@ PURE = {
         "pgoutput",
         "relations",
         "row_codec",
+        "open_transaction",
         "column_values",
         "change_events",
         "progress",
