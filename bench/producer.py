@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from statistics import median
 
+import psycopg
 from confluent_kafka.admin import AdminClient
 
 from bench import workload
@@ -17,6 +18,7 @@ from bench.measure import Drain, Usage, print_result, print_table, usage_of, wat
 from bench.servers import Servers, running_servers
 from bench.stages import start_stage
 
+SLOT_FREE_SECONDS = 60.0
 PEERS: dict[str, dict[str, str]] = {"Debezium, defaults": {}, "Debezium, tuned": TUNED_CONNECTOR}
 OURS: dict[str, dict[str, str]] = {
     "ours": {"BEMI_PRODUCER_PUBLISH_WAL": "false"},
@@ -115,11 +117,9 @@ def _watch(
         end()
 
 
-def _drop_when_free(connection: object, slot: str) -> None:
-    import psycopg
-
-    assert isinstance(connection, psycopg.Connection)  # noqa: S101
-    deadline = time.monotonic() + 60
+def _drop_when_free(connection: psycopg.Connection[tuple[object, ...]], slot: str) -> None:
+    """Drop the slot once the server has noticed that its reader has ended."""
+    deadline = time.monotonic() + SLOT_FREE_SECONDS
     while True:
         try:
             connection.execute("SELECT pg_drop_replication_slot(%s)", [slot])
