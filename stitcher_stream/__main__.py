@@ -15,7 +15,7 @@ import sys
 import click
 
 from runtime.errors import Stop
-from runtime.service import EXIT_DEFECT, EXIT_PERSON_MUST_ACT, configure_logs
+from runtime.service import EXIT_DEFECT, EXIT_PERSON_MUST_ACT, configure_logs, exit_on_stop
 from stitcher_stream.settings import StitcherSettings
 
 log = logging.getLogger("stitcher_stream")
@@ -30,12 +30,8 @@ def main() -> None:
 
     All settings come from the environment; docs/settings.md lists them.
     """
-    configure_logs("INFO")
-    try:
+    with exit_on_stop():
         settings = StitcherSettings.from_environ(os.environ)
-    except Stop as error:
-        log.error("stopped, a person must act: %s", error)
-        sys.exit(EXIT_PERSON_MUST_ACT)
     configure_logs(settings.log_level)
     if settings.log_level != "DEBUG":
         for library in _LIBRARIES:
