@@ -1,0 +1,5 @@
+"""How the values of each PostgreSQL type become Kafka Connect's, in every value mode.
+
+`registry.column_type(facts, modifier, modes)` is the way in. Everything here is pure; what the
+catalogue knows of a type comes in as `TypeFacts`.
+"""

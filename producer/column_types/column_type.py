@@ -1,0 +1,80 @@
+"""What the other parts know of a column's type: its schema and how its values are written.
+
+The text of a value is what a session with DateStyle ISO, TimeZone UTC, IntervalStyle iso_8601,
+bytea_output hex and extra_float_digits 1 writes in UTF-8; the connections pin those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from producer.connect_schema import ConnectSchema
+
+Parse = Callable[[bytes], Any]
+EncodeJson = Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnType:
+    """How the values of one column are written.
+
+    `encode_json(text)` equals `connect_schema.encode_json(schema, parse(text))`, faster. Both
+    raise ValueError for a text that has no value in this mode (NaN as a Decimal), and for a
+    text that is none of the type's; nothing else.
+    """
+
+    schema: ConnectSchema
+    """Never optional: whether the column is nullable is the relation's to say."""
+    parse: Parse
+    encode_json: EncodeJson
+    unavailable: Any
+    """Connect value that stands for a stored value the server did not send (TOAST);
+    None where the type cannot express one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueModes:
+    """Debezium's value modes, by its property names and words."""
+
+    decimal_handling_mode: str = "precise"  # precise, double, string
+    time_precision_mode: str = "adaptive"
+    # adaptive, adaptive_time_microseconds, connect, isostring, microseconds, nanoseconds
+    interval_handling_mode: str = "numeric"  # numeric, string
+    hstore_handling_mode: str = "json"  # json, map
+    binary_handling_mode: str = "bytes"  # bytes, base64, base64-url-safe, hex
+    money_fraction_digits: int = 2
+    include_unknown_datatypes: bool = True
+    """False leaves a column of a type without a form of its own out, as Debezium does."""
+    unavailable_value_placeholder: str = "__debezium_unavailable_value"
+    debezium_values: bool = False
+    """True writes Debezium's values also where they are false: see docs/debezium.md."""
+
+
+READABLE = ValueModes(
+    decimal_handling_mode="string",
+    time_precision_mode="isostring",
+    interval_handling_mode="string",
+    binary_handling_mode="base64",
+)
+"""The modes of `.wal`, whatever the table topics have: `changes` shows people dates and numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class TypeFacts:
+    """What pg_type says of a type, and of those it is made of.
+
+    `kind` is pg_type.typtype: b base, d domain, e enum, c composite, r range, m multirange;
+    `element` is set for an array type, `base` and `base_modifier` for a domain.
+    """
+
+    oid: int
+    pg_schema: str
+    name: str
+    kind: str = "b"
+    element: TypeFacts | None = None
+    base: TypeFacts | None = None
+    base_modifier: int = -1
+    labels: tuple[str, ...] = ()
+    """An enum's labels in their order."""
