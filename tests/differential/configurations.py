@@ -1,0 +1,149 @@
+"""The configurations both sides are run with. Pure.
+
+Each is what a user could have in a file. Together the first ones have every value mode at
+least once.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+JSON = "org.apache.kafka.connect.json.JsonConverter"
+
+BASE = {
+    "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
+    "tasks.max": "1",
+    "plugin.name": "pgoutput",
+    "publication.name": "differential",
+    "publication.autocreate.mode": "disabled",
+    "snapshot.mode": "no_data",
+    "poll.interval.ms": "20",
+    "key.converter": JSON,
+    "value.converter": JSON,
+    "topic.creation.default.replication.factor": "1",
+    "topic.creation.default.partitions": "1",
+    # Ours alone; Debezium takes no notice of it.
+    "bemi.debezium.values": "true",
+}
+"""What all of them have."""
+
+WITHOUT_SCHEMAS = {
+    "key.converter.schemas.enable": "false",
+    "value.converter.schemas.enable": "false",
+}
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A connector's properties, without those that say where the servers are."""
+
+    name: str
+    properties: Mapping[str, str]
+
+    @property
+    def takes_snapshot(self) -> bool:
+        """Tell whether rows are read before the slot is."""
+        return self.properties["snapshot.mode"] not in ("no_data", "never")
+
+
+def configuration(name: str, *parts: Mapping[str, str], **more: str) -> Configuration:
+    """Return a configuration on top of `BASE`; keywords have `_` for `.`."""
+    properties = dict(BASE)
+    for part in parts:
+        properties |= part
+    return Configuration(name, properties | {k.replace("_", "."): v for k, v in more.items()})
+
+
+READABLE = configuration(
+    "readable",
+    WITHOUT_SCHEMAS,
+    decimal_handling_mode="string",
+    time_precision_mode="isostring",
+    interval_handling_mode="string",
+    binary_handling_mode="base64",
+    include_unknown_datatypes="true",
+    provide_transaction_metadata="true",
+    skipped_operations="none",
+)
+"""What the producer does without a configuration."""
+
+DEFAULTS = configuration("defaults")
+"""What Debezium does without one."""
+
+VALUE_MODES = (
+    READABLE,
+    DEFAULTS,
+    configuration(
+        "double",
+        WITHOUT_SCHEMAS,
+        decimal_handling_mode="double",
+        time_precision_mode="adaptive_time_microseconds",
+        hstore_handling_mode="map",
+        binary_handling_mode="base64-url-safe",
+        include_unknown_datatypes="true",
+    ),
+    configuration(
+        "connect",
+        decimal_handling_mode="string",
+        time_precision_mode="connect",
+        interval_handling_mode="string",
+        hstore_handling_mode="map",
+        binary_handling_mode="hex",
+        include_unknown_datatypes="true",
+        money_fraction_digits="3",
+    ),
+    configuration("microseconds", WITHOUT_SCHEMAS, time_precision_mode="microseconds"),
+    configuration(
+        "nanoseconds",
+        WITHOUT_SCHEMAS,
+        time_precision_mode="nanoseconds",
+        decimal_handling_mode="string",
+    ),
+    configuration("isostring-schemas", time_precision_mode="isostring"),
+)
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "decimal.handling.mode": ("precise", "double", "string"),
+    "time.precision.mode": (
+        *("adaptive", "adaptive_time_microseconds", "connect"),
+        *("isostring", "microseconds"),
+    ),
+    "interval.handling.mode": ("numeric", "string"),
+    "hstore.handling.mode": ("json", "map"),
+    "binary.handling.mode": ("bytes", "base64", "base64-url-safe", "hex"),
+    "include.unknown.datatypes": ("true", "false"),
+    "key.converter.schemas.enable": ("true", "false"),
+    "value.converter.schemas.enable": ("true", "false"),
+    "tombstones.on.delete": ("true", "false"),
+    "provide.transaction.metadata": ("true", "false"),
+    "extended.headers.enabled": ("true", "false"),
+    "skipped.operations": ("none", "t", "u", "c,d", "t,d"),
+    "skip.messages.without.change": ("false", "true"),
+    "unavailable.value.placeholder": ("__debezium_unavailable_value", "(too large)", "hex:00ff61"),
+    "schema.name.adjustment.mode": ("none", "avro", "avro_unicode"),
+    "field.name.adjustment.mode": ("none", "avro", "avro_unicode"),
+    "message.prefix.exclude.list": ("", "audit.*"),
+    "column.exclude.list": ("", r"public\.random.*\.c1", r".*\.c[02]"),
+    "table.exclude.list": ("", r"public\.random_0"),
+    "message.key.columns": ("", r"public\.random.*:c0", r"(.*)\.random_1:c0,c1"),
+    "column.mask.with.5.chars": ("", r".*\.c3"),
+    "column.mask.with.0.chars": ("", r".*\.c3"),
+    "column.truncate.to.4.chars": ("", r".*\.c1"),
+    "column.mask.hash.v2.SHA-256.with.salt.CzQMA0cB5K": ("", r".*\.c2"),
+    "column.propagate.source.type": ("", ".*"),
+}
+"""Each property's values that a random configuration may have; the empty one is none."""
+
+_OFTEN_DEFAULT = 0.6
+
+
+def random_configuration(rng: random.Random, name: str) -> Configuration:
+    """Return a configuration with random modes, filters, masks and formats."""
+    chosen = {}
+    for property_name, choices in _CHOICES.items():
+        value = choices[0] if rng.random() < _OFTEN_DEFAULT else rng.choice(choices)
+        if value:
+            chosen[property_name] = value
+    return configuration(name, chosen)
