@@ -6,26 +6,41 @@ PostgreSQL WAL -> replication_stream -> pgoutput -> relations + column_values ->
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+from pathlib import Path
 
 import click
 
 from producer.capture import capture
-from producer.settings import ProducerSettings
+from producer.settings import CONFIG_FILE, ProducerSettings
 from runtime.service import collect_garbage_less_often, configure_logs, exit_on_stop, run
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
+@click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Configuration of a Debezium connector or Debezium Server: Java properties or JSON. "
+    f"Also by {CONFIG_FILE}.",
+)
 @click.version_option(package_name="bemi-pipeline")
-def main() -> None:
+def main(config_file: Path | None) -> None:
     """Publish a PostgreSQL database's changes to Kafka in Debezium's format.
 
-    Settings come from the environment: see docs/settings.md.
+    Settings come from the environment and from the configuration file, which the environment
+    goes before: see docs/settings.md. With a file, what it leaves out is as Debezium has it.
     """
     with exit_on_stop():
-        settings = ProducerSettings.from_environ(os.environ)
+        settings, notes = ProducerSettings.configured(os.environ, config_file)
     configure_logs(settings.log_level)
+    for note in notes:
+        log.info(note)
     collect_garbage_less_often()
     sys.exit(run(lambda stopping: capture(settings, stopping)))
 

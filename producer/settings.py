@@ -1,87 +1,131 @@
-"""The producer's settings; `docs/settings.md` is made from them."""
+"""The producer's settings; `docs/settings.md` is made from them.
+
+They come from a configuration written for Debezium and from the environment, which goes before
+it. With the environment alone the defaults are those of an audit trail that people read; with
+a configuration they are Debezium's, except where those lose or falsify what was stored.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic.fields import FieldInfo
 
-from runtime.settings import SourceDatabase
+from producer.configuration.assignment import assign
+from producer.configuration.configuration_file import read_properties
+from producer.configuration.delivery import DeliverySettings
+from producer.configuration.property import ENVIRONMENT, Adopted, Property
+from producer.configuration.snapshots import SnapshotSettings
+from producer.configuration.source import SourceSettings
+from producer.configuration.tables import TableSettings
+from producer.configuration.values import ValueSettings
+from runtime.settings import Given, InvalidSettings, SourceDatabase
+
+CONFIG_FILE = "BEMI_PRODUCER_CONFIG_FILE"
+
+SHARED: dict[str, Property] = {
+    "kafka_bootstrap_servers": Property("bootstrap.servers"),
+    "topic_prefix": Property("topic.prefix", required=True),
+    "kafka_max_message_bytes": Property(
+        "bemi.kafka.max.message.bytes", also=("producer.override.max.request.size",)
+    ),
+    "log_level": Property("bemi.log.level"),
+    "db_host": Property("database.hostname", required=True),
+    "db_port": Property("database.port"),
+    "db_name": Property("database.dbname", required=True),
+    "db_user": Property("database.user", required=True),
+    "db_password": Property("database.password"),
+    "db_sslmode": Property("database.sslmode"),
+}
+"""The properties behind the settings that the producer has in common with other stages."""
 
 
-class ProducerSettings(SourceDatabase):
-    """What the producer is told by its environment."""
+class ProducerSettings(
+    DeliverySettings, SnapshotSettings, ValueSettings, TableSettings, SourceSettings
+):
+    """What the producer is told."""
 
-    own_prefixes: ClassVar[tuple[str, ...]] = (*SourceDatabase.own_prefixes, "BEMI_PRODUCER_")
+    own_prefixes: ClassVar[tuple[str, ...]] = (*SourceDatabase.own_prefixes, ENVIRONMENT)
 
-    slot_name: str = Field(
-        "bemi",
-        validation_alias="BEMI_PRODUCER_SLOT_NAME",
-        pattern="^[a-z0-9_]{1,63}$",
-        description="Replication slot; made once, never dropped (Debezium's slot.name).",
-    )
-    publication_name: str = Field(
-        "bemi",
-        validation_alias="BEMI_PRODUCER_PUBLICATION_NAME",
-        min_length=1,
-        max_length=63,
-        description="Publication of all tables; made once (Debezium's publication.name).",
-    )
-    wal_partitions: int = Field(
-        4,
-        validation_alias="BEMI_PRODUCER_WAL_PARTITIONS",
-        ge=1,
-        le=1000,
-        description="Partitions of `.wal` when it is made: the most stitchers and sinks at work.",
-    )
-    publish_tables: bool = Field(
-        True,
-        validation_alias="BEMI_PRODUCER_PUBLISH_TABLES",
-        description="Publish Debezium's topics: tables, `.message`, `.transaction`.",
-    )
-    publish_wal: bool = Field(
-        True,
-        validation_alias="BEMI_PRODUCER_PUBLISH_WAL",
-        description="Publish `.wal`, which the stitcher reads.",
-    )
-    tombstones_on_delete: bool = Field(
-        True,
-        validation_alias="BEMI_PRODUCER_TOMBSTONES_ON_DELETE",
-        description="Follow each delete by a tombstone (Debezium's tombstones.on.delete).",
-    )
-    transaction_metadata: bool = Field(
-        True,
-        validation_alias="BEMI_PRODUCER_TRANSACTION_METADATA",
-        description="Publish `.transaction` and fill each event's `transaction` block "
-        "(Debezium's provide.transaction.metadata).",
-    )
-    status_interval_seconds: float = Field(
-        10.0,
-        validation_alias="BEMI_PRODUCER_STATUS_INTERVAL_SECONDS",
-        gt=0,
-        le=60,
-        description="Longest time between two reports to the server, in seconds.",
-    )
-    heartbeat_interval_seconds: float = Field(
-        10.0,
-        validation_alias="BEMI_PRODUCER_HEARTBEAT_INTERVAL_SECONDS",
-        ge=0,
-        description="Time between heartbeats through the WAL, in seconds; 0 sends none.",
-    )
-    linger_ms: float = Field(
-        5.0,
-        validation_alias="BEMI_PRODUCER_LINGER_MS",
-        ge=0,
-        description="How long a record may wait for others to share a request, in milliseconds.",
-    )
-    compression_type: str = Field(
-        "lz4",
-        validation_alias="BEMI_PRODUCER_COMPRESSION_TYPE",
-        pattern="^(none|gzip|snappy|lz4|zstd)$",
-        description="Compression of record batches.",
-    )
-    accept_gap: bool = Field(
-        False,
-        validation_alias="BEMI_PRODUCER_ACCEPT_GAP",
-        description="Make a new slot although changes since the lost one are missing.",
-    )
+    @classmethod
+    def properties(cls) -> dict[str, Property]:
+        """Return each attribute's property, in the order of the fields."""
+        return {name: _property(name, field) for name, field in cls.model_fields.items()}
+
+    @classmethod
+    def environment_names(cls) -> dict[str, tuple[str, ...]]:
+        """Return each field's environment variables, the preferred one first."""
+        names: dict[str, tuple[str, ...]] = {}
+        for name, prop in cls.properties().items():
+            alias = cls.model_fields[name].validation_alias
+            names[name] = (prop.variable,) if alias is None else (str(alias), prop.variable)
+        return names
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> ProducerSettings:
+        """Return the settings as the environment and the file that it names give them."""
+        return cls.configured(environ)[0]
+
+    @classmethod
+    def configured(
+        cls, environ: Mapping[str, str], config_file: Path | None = None
+    ) -> tuple[ProducerSettings, list[str]]:
+        """Return the settings, and a line for each property that is not used.
+
+        The file is the given one or the one that BEMI_PRODUCER_CONFIG_FILE names. Raises
+        InvalidSettings for what cannot be used.
+        """
+        variables = dict(environ)
+        named = variables.pop(CONFIG_FILE, None)
+        path = config_file or (Path(named) if named else None)
+        given = cls.given_by(variables)
+        if path is None:
+            return cls.of(given, cls._defaults(given, with_file=False)), []
+        assigned = assign(read_properties(path), cls.properties())
+        given = {**assigned.given, **given}
+        missing = [
+            prop.name
+            for attribute, prop in cls.properties().items()
+            if prop.required and attribute not in given
+        ]
+        problems = assigned.problems + [f"{name} is missing" for name in missing]
+        if problems:
+            raise InvalidSettings(f"cannot use {path}: {'; '.join(problems)}")
+        return cls.of(given, cls._defaults(given, with_file=True)), assigned.notes
+
+    @classmethod
+    def _defaults(cls, given: Mapping[str, Given], *, with_file: bool) -> dict[str, Any]:
+        """Return the defaults of Debezium's that hold beside what was given."""
+        adopted = {Adopted.WITH_FILE} if with_file else set()
+        if (
+            "debezium_values" in given
+            and cls.of({"debezium_values": given["debezium_values"]}).debezium_values
+        ):
+            adopted.add(Adopted.WITH_DEBEZIUM_VALUES)
+        return {
+            attribute: prop.debezium
+            for attribute, prop in cls.properties().items()
+            if prop.debezium is not None and prop.adopted in adopted
+        }
+
+    @property
+    def status_interval_seconds(self) -> float:
+        """Return status_update_interval_ms in seconds."""
+        return self.status_update_interval_ms / 1000
+
+    @property
+    def heartbeat_interval_seconds(self) -> float:
+        """Return heartbeat_interval_ms in seconds."""
+        return self.heartbeat_interval_ms / 1000
+
+    @property
+    def transaction_metadata(self) -> bool:
+        """Return provide_transaction_metadata."""
+        return self.provide_transaction_metadata
+
+
+def _property(name: str, field: FieldInfo) -> Property:
+    found = [item for item in field.metadata if isinstance(item, Property)]
+    return found[0] if found else SHARED[name]

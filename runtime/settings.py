@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -22,6 +23,14 @@ SettingsT = TypeVar("SettingsT", bound="StageSettings")
 
 class InvalidSettings(Stop):
     """A setting is missing, unknown or has a value that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value as somebody gave it, and the name they gave it by."""
+
+    name: str
+    value: Any
 
 
 class StageSettings(BaseSettings):
@@ -85,8 +94,14 @@ class StageSettings(BaseSettings):
 
         Raises InvalidSettings, naming every setting that is missing, unknown or malformed.
         """
-        known = {name for names in cls.environment_names().values() for name in names}
-        values: dict[str, Any] = {}
+        return cls.of(cls.given_by(environ))
+
+    @classmethod
+    def given_by(cls, environ: Mapping[str, str]) -> dict[str, Given]:
+        """Return what the environment gives, by attribute; the preferred variable goes first."""
+        variables = cls.environment_names()
+        known = {name for names in variables.values() for name in names}
+        values: dict[str, str] = {}
         for name, value in environ.items():
             if name in known:
                 values[name] = value
@@ -96,14 +111,35 @@ class StageSettings(BaseSettings):
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise InvalidSettings(f"unknown setting {name}{hint}")
+        given = {}
+        for attribute, names in variables.items():
+            name_given = next((name for name in names if name in values), None)
+            if name_given is not None:
+                given[attribute] = Given(name_given, values[name_given])
+        return given
+
+    @classmethod
+    def of(
+        cls: type[SettingsT],
+        given: Mapping[str, Given],
+        defaults: Mapping[str, Any] | None = None,
+    ) -> SettingsT:
+        """Return the settings made of what was given, over other defaults than the fields' own."""
+        values = {attribute: given_value.value for attribute, given_value in given.items()}
         try:
-            return cls(**values)
+            return cls(**{**(defaults or {}), **values})
         except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-                for problem in error.errors()
-            )
-            raise InvalidSettings(f"cannot use the settings: {problems}") from None
+            attributes = {
+                name: attribute
+                for attribute, names in cls.environment_names().items()
+                for name in (attribute, *names)
+            }
+            problems = []
+            for problem in error.errors():
+                attribute = attributes.get(str(problem["loc"][0]), "") if problem["loc"] else ""
+                name = given[attribute].name if attribute in given else attribute
+                problems.append(f"{name}: {problem['msg']}" if name else problem["msg"])
+            raise InvalidSettings(f"cannot use the settings: {'; '.join(problems)}") from None
 
 
 def _read_secret(name: str, path: str) -> str:

@@ -22,7 +22,7 @@ from tests.fixtures.stages import StageProcess, StartStage
 from tests.fixtures.topics import TopicRecord, read_topic
 from tests.fixtures.waiting import eventually
 
-HEARTBEAT_SECONDS = "0.5"
+HEARTBEAT_MS = "500"
 
 
 @dataclass
@@ -80,8 +80,8 @@ def capture(
         "BEMI_TOPIC_PREFIX": topic_prefix,
         # Slots belong to the whole server.
         "BEMI_PRODUCER_SLOT_NAME": database.name,
-        "BEMI_PRODUCER_HEARTBEAT_INTERVAL_SECONDS": HEARTBEAT_SECONDS,
-        "BEMI_PRODUCER_STATUS_INTERVAL_SECONDS": "1",
+        "BEMI_PRODUCER_HEARTBEAT_INTERVAL_MS": HEARTBEAT_MS,
+        "BEMI_PRODUCER_STATUS_UPDATE_INTERVAL_MS": "1000",
     }
     with closing(database.connect()) as connection:
         yield Capture(database, connection, kafka_broker, topic_prefix, start_stage, environ)

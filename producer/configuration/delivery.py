@@ -1,0 +1,146 @@
+"""Settings of what is written to Kafka and when the slot moves on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+
+from producer.configuration.property import Adopted, Count, Flag, Named, Property, Word
+from runtime.settings import StageSettings
+
+Format = Literal["json", "json_schemas", "avro"]
+
+
+class DeliverySettings(StageSettings):
+    """Topics, formats, and how the producer deals with a slow or broken peer."""
+
+    publish_tables: Annotated[Flag, Property("bemi.publish.tables")] = Field(
+        True, description="Publish Debezium's topics: tables, `.message`, `.transaction`."
+    )
+    publish_wal: Annotated[Flag, Property("bemi.publish.wal", debezium=False)] = Field(
+        True, description="Publish `.wal`, which the stitcher reads."
+    )
+    wal_partitions: Annotated[Count, Property("bemi.wal.partitions")] = Field(
+        4,
+        ge=1,
+        le=1000,
+        description="Partitions of `.wal` when it is made: the most stitchers and sinks at work.",
+    )
+    topic_delimiter: Annotated[str, Property("topic.delimiter")] = Field(
+        ".", min_length=1, description="Stands between the parts of a topic's name."
+    )
+    topic_transaction: Annotated[str, Property("topic.transaction")] = Field(
+        "transaction", min_length=1, description="Last part of the name of the transaction topic."
+    )
+    topic_heartbeat_prefix: Annotated[
+        str, Property("topic.heartbeat.prefix", also=("heartbeat.topics.prefix",))
+    ] = Field("__debezium-heartbeat", description="First part of the name of the heartbeat topic.")
+    topic_heartbeat_name: Annotated[str, Property("topic.heartbeat.name")] = Field(
+        "", description="Name of the heartbeat topic as a whole, in place of prefix and prefix."
+    )
+    topic_creation: Annotated[Named, Property("bemi.topic.creation")] = Field(
+        {},
+        description="Connect's properties topic.creation.*, for the topics that are made. A file "
+        "has each by its own name; in the environment they are one JSON object.",
+    )
+    key_format: Annotated[Format, Word, Property("bemi.key.format", debezium="json_schemas")] = (
+        Field(
+            "json",
+            description="Format of keys: `json`, `json_schemas` or `avro`; a file says it by "
+            "key.converter and its properties.",
+        )
+    )
+    value_format: Annotated[
+        Format, Word, Property("bemi.value.format", debezium="json_schemas")
+    ] = Field("json", description="Format of values; a file says it by value.converter.")
+    replace_null_with_default: Annotated[
+        Flag,
+        Property(
+            "bemi.replace.null.with.default", debezium=True, adopted=Adopted.WITH_DEBEZIUM_VALUES
+        ),
+    ] = Field(
+        False,
+        description="Write a stored NULL as the column's default, as Connect's converters do "
+        "(replace.null.with.default).",
+    )
+    schema_registry_url: Annotated[str, Property("bemi.schema.registry.url")] = Field(
+        "", description="Where Avro schemas are registered (schema.registry.url)."
+    )
+    schema_registry_user_info: Annotated[SecretStr, Property("bemi.schema.registry.user.info")] = (
+        Field(SecretStr(""), description="`user:password` for it (basic.auth.user.info).")
+    )
+    schema_registry_auto_register: Annotated[
+        Flag, Property("bemi.schema.registry.auto.register")
+    ] = Field(True, description="Register schemas that are new (auto.register.schemas).")
+    avro_schema_directory: Annotated[str, Property("bemi.avro.schema.directory")] = Field(
+        "",
+        description="Folder of Avro schemas and their ids, in place of a registry.",
+    )
+    heartbeat_interval_ms: Annotated[Count, Property("heartbeat.interval.ms", debezium=0)] = Field(
+        10_000, ge=0, description="Time between heartbeats, in milliseconds; 0 sends none."
+    )
+    heartbeat_action_query: Annotated[str, Property("heartbeat.action.query")] = Field(
+        "", description="SQL that is run with each heartbeat."
+    )
+    status_update_interval_ms: Annotated[Count, Property("status.update.interval.ms")] = Field(
+        10_000,
+        gt=0,
+        le=60_000,
+        description="Longest time between two reports to the server, in milliseconds.",
+    )
+    lsn_flush_mode: Annotated[
+        Literal["connector", "manual", "connector_and_driver"],
+        Word,
+        Property("lsn.flush.mode", debezium="connector", adopted=Adopted.NEVER),
+    ] = Field(
+        "connector_and_driver",
+        description="Who moves the slot: `connector`, by what was published; "
+        "`connector_and_driver`, also over WAL that has nothing to publish; `manual`, somebody "
+        "else.",
+    )
+    lsn_flush_timeout_ms: Annotated[Count, Property("lsn.flush.timeout.ms")] = Field(
+        30_000, gt=0, description="How long moving the slot may take, in milliseconds."
+    )
+    lsn_flush_timeout_action: Annotated[
+        Literal["fail", "warn", "ignore"], Word, Property("lsn.flush.timeout.action")
+    ] = Field("fail", description="What happens then: `fail`, `warn` or `ignore`.")
+    offset_flush_interval_ms: Annotated[
+        Count, Property("offset.flush.interval.ms", debezium=60_000, adopted=Adopted.NEVER)
+    ] = Field(
+        1_000,
+        ge=0,
+        description="How often the producer's position is stored in Kafka, in milliseconds; "
+        "after a crash, what came since is published again.",
+    )
+    errors_max_retries: Annotated[Count, Property("errors.max.retries")] = Field(
+        -1, ge=-1, description="How often to try again what may heal; -1 is for ever."
+    )
+    retriable_restart_connector_wait_ms: Annotated[
+        Count,
+        Property("retriable.restart.connector.wait.ms", debezium=10_000, adopted=Adopted.NEVER),
+    ] = Field(1_000, ge=0, description="Wait before the first of these attempts, in milliseconds.")
+    max_queue_size_in_bytes: Annotated[Count, Property("max.queue.size.in.bytes")] = Field(
+        0,
+        ge=0,
+        description="Bytes of records that may wait for Kafka before reading stops; 0 is the "
+        "producer's own bound.",
+    )
+    linger_ms: Annotated[
+        float, Property("bemi.linger.ms", also=("producer.override.linger.ms",))
+    ] = Field(
+        5.0,
+        ge=0,
+        description="How long a record may wait for others to share a request, in milliseconds.",
+    )
+    compression_type: Annotated[
+        Literal["none", "gzip", "snappy", "lz4", "zstd"],
+        Word,
+        Property("bemi.compression.type", also=("producer.override.compression.type",)),
+    ] = Field("lz4", description="Compression of record batches.")
+    kafka_properties: Annotated[Named, Property("bemi.kafka.properties")] = Field(
+        {},
+        description="More properties of the Kafka client, by librdkafka's names. A file's "
+        "producer.override.* and its security properties are translated; in the environment they "
+        "are one JSON object.",
+    )

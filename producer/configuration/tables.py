@@ -1,0 +1,77 @@
+"""Settings that choose what is captured and how rows are keyed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from producer.configuration.property import Adopted, Flag, Named, Property, Words
+from runtime.settings import StageSettings
+
+
+class TableSettings(StageSettings):
+    """Which tables, columns, messages and operations become events.
+
+    A list of expressions is separated by commas, `\\,` being a comma within one; each must match
+    the whole name, without regard to case.
+    """
+
+    schema_include_list: Annotated[Words, Property("schema.include.list")] = Field(
+        (), description="Expressions of the schemas to capture; all when empty."
+    )
+    schema_exclude_list: Annotated[Words, Property("schema.exclude.list")] = Field(
+        (), description="Expressions of the schemas to leave out."
+    )
+    table_include_list: Annotated[Words, Property("table.include.list")] = Field(
+        (), description="Expressions of the tables to capture, `schema.table`; all when empty."
+    )
+    table_exclude_list: Annotated[Words, Property("table.exclude.list")] = Field(
+        (), description="Expressions of the tables to leave out."
+    )
+    column_include_list: Annotated[Words, Property("column.include.list")] = Field(
+        (),
+        description="Expressions of the columns in events, `schema.table.column`; all when empty. "
+        "Those of the primary key are always in the key.",
+    )
+    column_exclude_list: Annotated[Words, Property("column.exclude.list")] = Field(
+        (), description="Expressions of the columns to leave out of events."
+    )
+    message_prefix_include_list: Annotated[Words, Property("message.prefix.include.list")] = Field(
+        (), description="Expressions of the prefixes of logical messages; all when empty."
+    )
+    message_prefix_exclude_list: Annotated[Words, Property("message.prefix.exclude.list")] = Field(
+        (), description="Expressions of the prefixes of logical messages to leave out."
+    )
+    message_key_columns: Annotated[str, Property("message.key.columns")] = Field(
+        "",
+        description="Key columns in place of the primary key's: `schema.table:a,b;(.*).t:c`.",
+    )
+    skipped_operations: Annotated[
+        Words,
+        Property("skipped.operations", debezium=("t",), adopted=Adopted.WITH_DEBEZIUM_VALUES),
+    ] = Field(
+        (),
+        description="Operations that become no events: c, u, d, t, separated by commas, or none.",
+    )
+    skip_messages_without_change: Annotated[Flag, Property("skip.messages.without.change")] = Field(
+        False,
+        description="Leave out updates that change none of the columns in events; needs replica "
+        "identity FULL.",
+    )
+    column_rules: Annotated[Named, Property("bemi.column.rules")] = Field(
+        {},
+        description="The properties column.truncate.to.N.chars, column.mask.with.N.chars and "
+        "column.mask.hash.v2.ALGORITHM.with.salt.SALT. A file has each by its own name; in the "
+        'environment they are one JSON object: `{"column.mask.with.4.chars": "public.users.ssn"}`.',
+    )
+    column_propagate_source_type: Annotated[Words, Property("column.propagate.source.type")] = (
+        Field(
+            (),
+            description="Expressions of the columns whose schemas say the column's type in "
+            "`__debezium.source.column.*` parameters.",
+        )
+    )
+    datatype_propagate_source_type: Annotated[Words, Property("datatype.propagate.source.type")] = (
+        Field((), description="The same for all columns of these types, `schema.table.TYPE`.")
+    )
