@@ -1,8 +1,10 @@
 """The producer's errors, by what has to be done about them.
 
 Retry  ConnectionLost, SlotInUse, DeliveryFailed
-Stop   WalLevelNotLogical, UnsupportedServer, UnsupportedEncoding, NotPermitted, SlotLost,
-       SlotMissing, SlotOfOther, PublicationMissing, RecordTooLarge, MalformedMessage,
+Stop   WalLevelNotLogical, UnsupportedServer, UnsupportedEncoding, NotPermitted, SourceRefused
+       Gap: SlotLost, SlotMissing, SlotMovedOn, OtherServer, ServerWentBack, HistoryDiverged,
+            PublicationMissing, PublicationChanged
+       SlotOfOther, OffsetsUnreadable, OffsetsNotCompacted, RecordTooLarge, MalformedMessage,
        UnknownRelation
 """
 
@@ -47,20 +49,59 @@ class NotPermitted(Stop):
     """The role lacks a right that the producer needs."""
 
 
-class SlotLost(Stop):
+class SourceRefused(Stop):
+    """The server refuses what the producer asks for, and would refuse it again."""
+
+
+class Gap(Stop):
+    """Changes are missing, or there are some in Kafka that the server does not know.
+
+    To go on all the same is a person's decision: it is recorded in the stream.
+    """
+
+
+class SlotLost(Gap):
     """The server removed WAL that the slot still needed; changes are missing."""
 
 
-class SlotMissing(Stop):
+class SlotMissing(Gap):
     """The replication slot is gone although this pipeline has captured changes before."""
+
+
+class SlotMovedOn(Gap):
+    """The slot has confirmed changes that this pipeline has not stored."""
+
+
+class OtherServer(Gap):
+    """This is not the server or not the database that was captured from before."""
+
+
+class ServerWentBack(Gap):
+    """The server's history ends before the changes that were captured: it was restored."""
+
+
+class HistoryDiverged(Gap):
+    """The promoted server lacks changes that were captured from the one before it."""
+
+
+class PublicationMissing(Gap):
+    """The publication is gone while the slot reads it."""
+
+
+class PublicationChanged(Gap):
+    """The publication does not cover what it covered, or what it should."""
 
 
 class SlotOfOther(Stop):
     """A replication slot of that name exists, but is not one of pgoutput in this database."""
 
 
-class PublicationMissing(Stop):
-    """The publication is gone while the slot reads it."""
+class OffsetsUnreadable(Stop):
+    """The offset store holds something that the producer has not written."""
+
+
+class OffsetsNotCompacted(Stop):
+    """The offset store's topic deletes by age, so the stored position would be forgotten."""
 
 
 class RecordTooLarge(Stop):
@@ -74,6 +115,11 @@ class MalformedMessage(Stop):
 class UnknownRelation(Stop):
     """A row names a relation that the server has not described."""
 
+
+ACCEPT_GAP = (
+    "to go on all the same, with the gap recorded in the stream, start once with "
+    "BEMI_PRODUCER_ACCEPT_GAP=true"
+)
 
 _NO_SUCH_DATABASE = re.compile(r'FATAL: +database ".*" does not exist')
 
@@ -92,15 +138,29 @@ def from_psycopg(error: psycopg.Error) -> StageError:
         return NotPermitted(f"{text}; check DB_USER and DB_PASSWORD")
     if isinstance(error, sqlstate.InvalidCatalogName):
         return NotPermitted(f"{text}; check DB_NAME")
-    if isinstance(error, sqlstate.ObjectNotInPrerequisiteState):
+    if isinstance(error, sqlstate.ConfigurationLimitExceeded):
+        return SourceRefused(f"{text}; raise max_replication_slots or drop a slot nobody needs")
+    if isinstance(error, sqlstate.ObjectNotInPrerequisiteState) and "slot" in text:
         return SlotLost(
-            f"{text}; the changes since the slot's last position cannot be read any more"
+            f"{text}; the changes since the slot's last position cannot be read any more; "
+            f"{ACCEPT_GAP}"
         )
-    if isinstance(error, sqlstate.UndefinedObject):
-        return PublicationMissing(f"{text}; create it again as it was, then start the producer")
+    if isinstance(error, sqlstate.UndefinedObject) and "publication" in text:
+        return PublicationMissing(
+            f"{text}: it was dropped, so changes made while there is none are not published; "
+            f"create it again as it was; {ACCEPT_GAP}"
+        )
+    if isinstance(error, sqlstate.UndefinedObject) and "replication slot" in text:
+        return SlotMissing(f"{text}: it was dropped, so changes since are missing; {ACCEPT_GAP}")
     # A failed log-in reaches the client as a message without a SQLSTATE.
     if "password authentication failed" in text or "no password supplied" in text:
         return NotPermitted(f"{text}; check DB_USER and DB_PASSWORD")
     if _NO_SUCH_DATABASE.search(text):
         return NotPermitted(f"{text}; check DB_NAME")
+    if (error.sqlstate or "")[:2] in _REFUSALS:
+        return SourceRefused(f"{text}; the server would refuse it again")
     return ConnectionLost(text)
+
+
+_REFUSALS = frozenset({"0A", "22", "42"})
+"""Classes of SQLSTATE that no waiting heals: not supported, wrong data, wrong statement."""

@@ -1,8 +1,13 @@
-"""Which position may be confirmed to the server. Pure.
+"""Which position may be stored, and which may be confirmed to the server. Pure.
 
 The server forgets everything before the confirmed position, so a value too high is silent
-loss. It is the end of the last transaction before which every transaction's every record is
-acknowledged by Kafka; it never lies inside a transaction and never moves back.
+loss. Two steps lead to it:
+
+    read -> every record acknowledged by Kafka -> position stored in Kafka -> confirmed
+            Progress                              StoredProgress
+
+The first is the end of the last transaction before which every transaction's every record is
+acknowledged. It never lies inside a transaction and never moves back.
 """
 
 from __future__ import annotations
@@ -10,6 +15,9 @@ from __future__ import annotations
 from collections import deque
 
 from schemas.change_id import Lsn
+
+STORE_SECONDS = 1.0
+"""Least time between two writes of the position: a start re-reads at most so much."""
 
 
 class InFlight:
@@ -48,7 +56,7 @@ class Progress:
             self._confirmed = wal_end
 
     def confirmable_lsn(self) -> Lsn:
-        """Return the position before which everything is stored downstream."""
+        """Return the position before which everything is acknowledged by Kafka."""
         in_flight = self._in_flight
         while in_flight:
             first = in_flight[0]
@@ -58,3 +66,35 @@ class Progress:
             if first.end_lsn > self._confirmed:
                 self._confirmed = first.end_lsn
         return self._confirmed
+
+
+class StoredProgress:
+    """The position as it is written down: one write at a time, about one a second."""
+
+    def __init__(self, stored: Lsn) -> None:
+        self._stored = stored
+        self._is_writing = False
+        self._written_at: float | None = None
+
+    @property
+    def confirmable_lsn(self) -> Lsn:
+        """The last position that is known to be stored; never moves back."""
+        return self._stored
+
+    def due(self, acknowledged: Lsn, now: float) -> Lsn | None:
+        """Return the position to write now, or None; the caller then writes it.
+
+        `now` is a time in seconds that only grows.
+        """
+        if self._is_writing or acknowledged <= self._stored:
+            return None
+        if self._written_at is not None and now - self._written_at < STORE_SECONDS:
+            return None
+        self._is_writing = True
+        self._written_at = now
+        return acknowledged
+
+    def note_stored(self, lsn: Lsn) -> None:
+        """Take note that a written position is safe."""
+        self._is_writing = False
+        self._stored = max(self._stored, lsn)

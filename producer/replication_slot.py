@@ -1,17 +1,15 @@
-"""Make the publication and the replication slot, once, and look at what is there. Edge.
-
-Neither is ever dropped or made again behind anybody's back: a new slot begins at the present,
-so whatever happened since the old one's position would be missing without a word.
-"""
+"""Look at the server and the replication slot, and wait for a slot to be made. Edge."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import dict_row
 
 from producer.errors import (
     NotPermitted,
@@ -23,33 +21,16 @@ from producer.errors import (
     WalLevelNotLogical,
     from_psycopg,
 )
+from producer.source_state import SlotState
 from schemas.change_id import Lsn, parse_lsn
 
 OLDEST_SERVER = 140_000  # PostgreSQL 14: pgoutput sends logical messages from there on.
 
-_TABLES_WITHOUT_IDENTITY = (
-    files("producer").joinpath("sql/tables_without_identity.sql").read_bytes()
-)
+_WAITS_FOR = files("producer").joinpath("sql/slot_waits_for.sql").read_bytes()
 
 log = logging.getLogger(__name__)
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-
-
-def prepare_source(
-    connection: Connection, slot_name: str, publication_name: str, *, may_create_slot: bool
-) -> Lsn:
-    """Check the server, make what is missing and return the slot's confirmed position.
-
-    With `may_create_slot` false a missing slot is refused: changes were captured before, and
-    those since would be skipped.
-    """
-    try:
-        check_server(connection)
-        _ensure_publication(connection, publication_name)
-        return _ensure_slot(connection, slot_name, may_create=may_create_slot)
-    except psycopg.Error as error:
-        raise from_psycopg(error) from error
 
 
 def check_server(connection: Connection) -> None:
@@ -75,6 +56,95 @@ def check_server(connection: Connection) -> None:
     if not may_replicate:
         # Managed servers grant the right by membership instead, so this is only a hint.
         log.warning("role %s has no REPLICATION attribute", role)
+
+
+def read_slot(connection: Connection, name: str) -> SlotState | None:
+    """Return the slot as it is now, or None where there is none."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(
+            "SELECT * FROM pg_replication_slots WHERE slot_name = %s", [name]
+        ).fetchone()
+    return None if row is None else SlotState.from_row(row)
+
+
+def drop_slot(connection: Connection, name: str) -> None:
+    """Drop the slot; what happens from now on is not kept for it (slot.drop.on.stop)."""
+    try:
+        connection.execute("SELECT pg_drop_replication_slot(%s)", [name])
+    except psycopg.Error as error:
+        raise from_psycopg(error) from error
+    log.info("dropped replication slot %s", name)
+
+
+class SlotWait:
+    """Says whom the making of a slot waits for, each time that changes."""
+
+    def __init__(
+        self, connection: Connection, process: int, while_waiting: Callable[[], None]
+    ) -> None:
+        self._connection = connection
+        self._process = process
+        self._while_waiting = while_waiting
+        self._logged: list[tuple[Any, ...]] | None = None
+
+    def look(self) -> None:
+        """Log who is waited for; called about once a second while the slot is being made."""
+        self._while_waiting()
+        found = self._connection.execute(_WAITS_FOR, {"pid": self._process}).fetchall()
+        if found == self._logged:
+            return
+        self._logged = found
+        for pid, user, application, since in found:
+            if pid:
+                log.warning(
+                    "the slot waits for the transaction of process %s (%s, %s), open since %s",
+                    pid, user, application, since,
+                )  # fmt: skip
+            else:
+                log.warning("the slot waits for a prepared transaction: see pg_prepared_xacts")
+        if not found:
+            log.warning(
+                "the slot waits for the server to note its running transactions; on a standby, "
+                "run `SELECT pg_log_standby_snapshot();` on its primary"
+            )
+
+
+def is_standby(connection: Connection) -> bool:
+    """Tell whether the server only follows another."""
+    (answer,) = _one(connection, "SELECT pg_is_in_recovery()")
+    return bool(answer)
+
+
+def advance_slot(connection: Connection, name: str) -> Lsn:
+    """Give up everything before the present; returns where that is."""
+    (lsn,) = _one(
+        connection,
+        "SELECT end_lsn::text FROM pg_replication_slot_advance(%s, pg_current_wal_lsn())",
+        [name],
+    )
+    return parse_lsn(lsn)
+
+
+# Below: what `producer.source` replaces, until capture is moved over to it.
+_TABLES_WITHOUT_IDENTITY = (
+    files("producer").joinpath("sql/tables_without_identity.sql").read_bytes()
+)
+
+
+def prepare_source(
+    connection: Connection, slot_name: str, publication_name: str, *, may_create_slot: bool
+) -> Lsn:
+    """Check the server, make what is missing and return the slot's confirmed position.
+
+    With `may_create_slot` false a missing slot is refused: changes were captured before, and
+    those since would be skipped.
+    """
+    try:
+        check_server(connection)
+        _ensure_publication(connection, publication_name)
+        return _ensure_slot(connection, slot_name, may_create=may_create_slot)
+    except psycopg.Error as error:
+        raise from_psycopg(error) from error
 
 
 def _ensure_publication(connection: Connection, name: str) -> None:
@@ -143,6 +213,6 @@ def _ensure_slot(connection: Connection, name: str, *, may_create: bool) -> Lsn:
 
 
 def _one(connection: Connection, query: str, parameters: list[object] | None = None) -> Any:
-    row = connection.execute(query, parameters).fetchone()
+    row = connection.execute(query.encode(), parameters).fetchone()
     assert row is not None  # noqa: S101 - the query returns one row by its making.
     return row

@@ -9,10 +9,12 @@ message, Standby status update) and "Logical Streaming Replication Parameters".
 
 from __future__ import annotations
 
+import contextlib
 import select
 import struct
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import psycopg
@@ -20,7 +22,8 @@ from psycopg import pq, sql
 
 from producer.errors import ConnectionLost, MalformedMessage, from_psycopg
 from producer.pgoutput import POSTGRES_EPOCH_US
-from schemas.change_id import Lsn, format_lsn
+from producer.source_state import ServerState, parse_timeline_history
+from schemas.change_id import Lsn, format_lsn, parse_lsn
 
 MOST_MESSAGES = 1000
 """Messages of one batch at most, so that status is reported in time."""
@@ -31,6 +34,17 @@ SESSION_OPTIONS = (
     " -c wal_sender_timeout=60s"
 )
 """A session's settings change the text of values: they are pinned, whatever the role has."""
+
+SILENCE_SECONDS = 60.0
+"""A server that says nothing for so long, asked several times, is not there any more."""
+
+QUESTIONS_IN_SILENCE = 4
+
+WAIT_SECONDS = 1.0
+
+# From 15 on options are a list in parentheses; only there FAILOVER has a place.
+OPTION_LIST_VERSION = 150_000
+FAILOVER_VERSION = 170_000
 
 _XLOG_DATA = ord("w")
 _KEEPALIVE = ord("k")
@@ -55,25 +69,51 @@ class Keepalive:
 
 
 @dataclass(frozen=True, slots=True)
-class System:
-    """What IDENTIFY_SYSTEM answers."""
+class MadeSlot:
+    """A new slot: where it begins, and the snapshot that shows all that lies before.
 
-    system_identifier: int
-    timeline: int
-    database: str
+    The snapshot lasts until the next command on the stream that made the slot.
+    """
+
+    consistent_point: Lsn
+    snapshot_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """What is asked of pgoutput beside what decoding relies on."""
+
+    parameters: Mapping[str, str] = field(default_factory=dict)  # Debezium's slot.stream.params.
+    silence_seconds: float = SILENCE_SECONDS
 
 
 class ReplicationStream:
     """An open stream. Not safe for use by several threads."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(
+        self, connection: psycopg.Connection[Any], options: StreamOptions | None = None
+    ) -> None:
         self._connection = connection
         self._pgconn = connection.pgconn
+        self._options = options or StreamOptions()
         self._received = Lsn(0)
+        self._confirmed = Lsn(0)
+        # Counted only while listening: a server is not silent because nobody reads.
+        self._silent_seconds = 0.0
+        self._questions = 0
 
     @classmethod
-    def connect(cls, connection_parameters: dict[str, Any]) -> ReplicationStream:
-        """Connect without reading anything yet."""
+    def connect(
+        cls,
+        connection_parameters: dict[str, Any],
+        *,
+        options: StreamOptions | None = None,
+        initial_statements: str = "",
+    ) -> ReplicationStream:
+        """Connect without reading anything yet.
+
+        The statements are run as they are: Debezium's database.initial.statements.
+        """
         try:
             connection = psycopg.connect(
                 **connection_parameters,
@@ -81,42 +121,94 @@ class ReplicationStream:
                 options=SESSION_OPTIONS,
                 autocommit=True,
             )
+            if initial_statements:
+                connection.execute(initial_statements.encode())
         except psycopg.Error as error:
             raise from_psycopg(error) from error
-        return cls(connection)
+        return cls(connection, options)
 
-    def identify(self) -> System:
-        """Return which server this is, as it says itself."""
+    @property
+    def server_process(self) -> int:
+        """The process that serves the stream, as the server numbers it."""
+        return self._pgconn.backend_pid
+
+    def identify(self, *, is_standby: bool = False) -> ServerState:
+        """Return which server this is and how far its history goes, as it says itself."""
         try:
             row = self._connection.execute("IDENTIFY_SYSTEM").fetchone()
+            if row is None:
+                raise ConnectionLost("the server did not say which it is")
+            timeline = int(row[1])
+            history = ""
+            if timeline > 1:
+                answer = self._connection.execute(f"TIMELINE_HISTORY {timeline}").fetchone()
+                content = answer[1] if answer else b""
+                history = content.decode() if isinstance(content, bytes) else str(content)
         except psycopg.Error as error:
             raise from_psycopg(error) from error
-        if row is None:
-            raise ConnectionLost("the server did not say which it is")
-        return System(int(row[0]), int(row[1]), str(row[3]))
+        return ServerState(
+            system_identifier=int(row[0]),
+            timeline=timeline,
+            database=str(row[3]),
+            wal_end=parse_lsn(row[2]),
+            version=self._connection.info.server_version,
+            is_standby=is_standby,
+            timeline_ends=parse_timeline_history(history),
+        )
+
+    def make_slot(
+        self, name: str, *, failover: bool = False, while_waiting: Callable[[], None]
+    ) -> MadeSlot:
+        """Make a slot that begins now, once every transaction open now has ended.
+
+        That can take as long as the oldest of them: `while_waiting` is called each second and
+        may raise to give up. Manual: "Streaming Replication Protocol", CREATE_REPLICATION_SLOT.
+        """
+        version = self._connection.info.server_version
+        options = sql.SQL("EXPORT_SNAPSHOT")
+        if version >= OPTION_LIST_VERSION:
+            options = sql.SQL("(SNAPSHOT 'export')")
+        if failover and version >= FAILOVER_VERSION:
+            options = sql.SQL("(SNAPSHOT 'export', FAILOVER true)")
+        command = sql.SQL("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput {}").format(
+            sql.Identifier(name), options
+        )
+        try:
+            row = self._execute_patiently(command.as_bytes(self._connection), while_waiting)
+        except psycopg.Error as error:
+            raise from_psycopg(error) from error
+        return MadeSlot(parse_lsn(row[1] or ""), row[2])
 
     def start(self, slot_name: str, publication_name: str, at: Lsn) -> None:
         """Begin to read after `at`, which must be the end of a transaction.
 
         The server begins at the slot's confirmed position where that is later.
         """
-        command = sql.SQL(
-            "START_REPLICATION SLOT {slot} LOGICAL {lsn} (proto_version '1', "
-            "publication_names {publications}, messages 'true')"
-        ).format(
+        parameters = {
+            "proto_version": "1",
+            "publication_names": '"{}"'.format(publication_name.replace('"', '""')),
+            "messages": "true",
+            **self._options.parameters,
+        }
+        command = sql.SQL("START_REPLICATION SLOT {slot} LOGICAL {lsn} ({parameters})").format(
             slot=sql.Identifier(slot_name),
             lsn=sql.SQL(format_lsn(at)),
-            publications=sql.Literal('"{}"'.format(publication_name.replace('"', '""'))),
+            parameters=sql.SQL(", ").join(
+                sql.SQL("{} {}").format(sql.Identifier(name), sql.Literal(value))
+                for name, value in parameters.items()
+            ),
         )
         try:
             self._connection.execute(command)
         except psycopg.Error as error:
             raise from_psycopg(error) from error
+        self._confirmed = at
 
     def read(self, timeout_seconds: float) -> list[XLogData | Keepalive]:
         """Return what has arrived, waiting so long for the first of it; may return nothing.
 
-        Raises ConnectionLost when the server ends the stream.
+        Raises ConnectionLost when the server ends the stream, or has been silent for too long
+        although it was asked to answer: a connection may be dead without either end knowing.
         """
         messages: list[XLogData | Keepalive] = []
         get_copy_data = self._pgconn.get_copy_data
@@ -136,13 +228,20 @@ class ReplicationStream:
                     self._raise_end()
         except psycopg.Error as error:
             raise from_psycopg(error) from error
+        if messages:
+            self._silent_seconds = 0.0
+            self._questions = 0
         return messages
 
-    def report(self, confirmed: Lsn) -> None:
-        """Tell the server that everything before `confirmed` is safe and may be forgotten."""
+    def report(self, confirmed: Lsn, *, ask: bool = False) -> None:
+        """Tell the server that everything before `confirmed` is safe and may be forgotten.
+
+        Asked, it answers by a keepalive at once.
+        """
+        self._confirmed = confirmed
         received = max(self._received, confirmed)
         update = _STATUS_UPDATE.pack(
-            b"r", received, confirmed, confirmed, time.time_ns() // 1000 - POSTGRES_EPOCH_US, 0
+            b"r", received, confirmed, confirmed, time.time_ns() // 1000 - POSTGRES_EPOCH_US, ask
         )
         try:
             self._pgconn.put_copy_data(update)
@@ -155,11 +254,51 @@ class ReplicationStream:
         self._connection.close()
 
     def _wait(self, timeout_seconds: float) -> bool:
+        began = time.monotonic()
         readable, _, _ = select.select([self._pgconn.socket], [], [], timeout_seconds)
         if not readable:
+            self._note_silence(time.monotonic() - began)
             return False
         self._pgconn.consume_input()
         return True
+
+    def _note_silence(self, seconds: float) -> None:
+        self._silent_seconds += seconds
+        limit = self._options.silence_seconds
+        if self._silent_seconds >= limit:
+            raise ConnectionLost(f"the server has been silent for {limit:g} seconds")
+        if self._silent_seconds >= limit * (self._questions + 1) / QUESTIONS_IN_SILENCE:
+            self._questions += 1
+            self.report(self._confirmed, ask=True)
+
+    def _execute_patiently(
+        self, command: bytes, while_waiting: Callable[[], None]
+    ) -> list[str | None]:
+        """Run a command that may take long, and return its row."""
+        pgconn = self._pgconn
+        pgconn.send_query(command)
+        try:
+            pgconn.flush()
+            while pgconn.is_busy():
+                readable, _, _ = select.select([pgconn.socket], [], [], WAIT_SECONDS)
+                if readable:
+                    pgconn.consume_input()
+                else:
+                    while_waiting()
+        except BaseException:
+            # Closing alone leaves the server waiting: it looks at the connection only later.
+            with contextlib.suppress(psycopg.Error):
+                pgconn.get_cancel().cancel()
+            raise
+        row: list[bytes | None] = []
+        while (result := pgconn.get_result()) is not None:
+            if result.status == pq.ExecStatus.FATAL_ERROR:
+                raise psycopg.errors.error_from_result(result)
+            if result.ntuples:
+                row = [result.get_value(0, column) for column in range(result.nfields)]
+        if not row:
+            raise ConnectionLost("the server did not answer")
+        return [None if value is None else value.decode() for value in row]
 
     def _parse(self, data: bytes) -> XLogData | Keepalive:
         kind = data[0]

@@ -1,11 +1,11 @@
-"""Which position may be confirmed."""
+"""Which position may be stored, and which may be confirmed."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.progress import InFlight, Progress
+from producer.progress import STORE_SECONDS, InFlight, Progress, StoredProgress
 from schemas.change_id import Lsn
 
 
@@ -75,3 +75,49 @@ def test_the_position_only_grows_and_never_passes_an_unacknowledged_record(
         assert now >= confirmed
         confirmed = now
         assert all(not transaction.pending for transaction, lsn in transactions if lsn <= now)
+
+
+def test_a_position_is_confirmable_only_once_it_is_stored() -> None:
+    progress = StoredProgress(Lsn(5))
+    assert progress.due(Lsn(10), now=0.0) == 10
+    assert progress.confirmable_lsn == 5
+    progress.note_stored(Lsn(10))
+    assert progress.confirmable_lsn == 10
+
+
+def test_positions_are_written_one_at_a_time_and_about_once_a_second() -> None:
+    progress = StoredProgress(Lsn(5))
+    assert progress.due(Lsn(10), now=0.0) == 10
+    assert progress.due(Lsn(20), now=100.0) is None
+    progress.note_stored(Lsn(10))
+    assert progress.due(Lsn(20), now=STORE_SECONDS / 2) is None
+    assert progress.due(Lsn(20), now=STORE_SECONDS) == 20
+
+
+def test_a_position_that_is_stored_is_not_written_again() -> None:
+    progress = StoredProgress(Lsn(5))
+    assert progress.due(Lsn(5), now=0.0) is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.floats(0, 3), st.booleans()), max_size=50))
+def test_nothing_is_ever_confirmable_that_no_write_has_stored(
+    steps: list[tuple[int, float, bool]],
+) -> None:
+    progress = StoredProgress(Lsn(0))
+    acknowledged = 0
+    now = 0.0
+    writing: Lsn | None = None
+    stored = 0
+    for advance, passed, answers in steps:
+        acknowledged += advance
+        now += passed
+        due = progress.due(Lsn(acknowledged), now)
+        if due is not None:
+            assert writing is None
+            assert due <= acknowledged
+            writing = due
+        if answers and writing is not None:
+            stored = writing
+            progress.note_stored(writing)
+            writing = None
+        assert progress.confirmable_lsn == stored

@@ -1,0 +1,57 @@
+"""Connect to the tracked database for SQL, with an end to every wait. Edge.
+
+A server's own statement_timeout does not help when the server, or the way to it, is gone:
+the client would wait for an answer for hours. Here every wait has an end, by the client.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.abc import PQGen
+
+from producer.errors import from_psycopg
+
+QUERY_TIMEOUT_SECONDS = 600.0
+"""Debezium's database.query.timeout.ms."""
+
+RV = TypeVar("RV")
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that is closed when the server has not answered for `timeout_seconds`."""
+
+    timeout_seconds = QUERY_TIMEOUT_SECONDS
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """Wait as psycopg does, but never longer than the connection's limit."""
+        try:
+            return super().wait(gen, interval, timeout or self.timeout_seconds)
+        except psycopg.errors._WaitTimeout as error:
+            # Half an answer may still come: the connection cannot be used again.
+            self.pgconn.finish()
+            raise psycopg.OperationalError(
+                f"the server has not answered for {self.timeout_seconds:g} seconds"
+            ) from error
+
+
+def connect(
+    connection_parameters: dict[str, Any],
+    *,
+    options: str = "",
+    timeout_seconds: float = QUERY_TIMEOUT_SECONDS,
+    initial_statements: str = "",
+) -> Connection:
+    """Open a connection in autocommit mode; raises the stage's errors.
+
+    The statements are run as they are: Debezium's database.initial.statements.
+    """
+    try:
+        connection = Connection.connect(**connection_parameters, options=options, autocommit=True)
+        connection.timeout_seconds = timeout_seconds
+        if initial_statements:
+            connection.execute(initial_statements.encode())
+    except psycopg.Error as error:
+        raise from_psycopg(error) from error
+    return connection
