@@ -81,15 +81,15 @@ def prepare_source(
 ) -> PreparedSource:
     """Check the server, make what is missing, and return where to begin.
 
-    The store is opened only once the slot has been looked at; `start_checks` says why.
     `captured_before` counts only while no offset is stored. Raises a Stop error for whatever
     needs a person; nothing has been changed on the server then.
     """
     try:
         check_server(connection)
+        # In this order, because another producer may just be at work; see check_start.
         slot = read_slot(connection, wanted.slot_name)
-        server = stream.identify(is_standby=is_standby(connection))
         store = open_store()
+        server = stream.identify(is_standby=is_standby(connection))
         offset = store.get(offset_key(wanted.slot_name))
         stored = None if offset is None else StoredOffset.from_json(offset)
         covered = store.get(publication_key(wanted.slot_name))

@@ -112,9 +112,11 @@ def check_start(
 ) -> StartPlan:
     """Return how to start, or raise the Stop error that says why not.
 
-    `captured_before` is what the topics say where no offset is stored. The slot must have
-    been looked at before the offset was read: read the other way round, a producer that was
-    just ending could store and confirm in between, and its progress would look like a gap.
+    `captured_before` is what the topics say where no offset is stored.
+
+    Another producer may be at work while this one looks. So the slot must have been read
+    before the offset, and the offset before the end of the log: in any other order the
+    other's progress in between would look like a gap.
     """
     if slot is not None and (slot.plugin, slot.database) != ("pgoutput", server.database):
         raise SlotOfOther(
