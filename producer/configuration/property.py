@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
+
+from producer.configuration.expressions import compile_expressions, split_list
 
 OWN: Final = "bemi."
 ENVIRONMENT: Final = "BEMI_PRODUCER_"
@@ -63,6 +66,16 @@ def variable_of(name: str) -> str:
     return ENVIRONMENT + re.sub("[.-]", "_", name.removeprefix(OWN)).upper()
 
 
+def checked(parse: Callable[[Any], object]) -> AfterValidator:
+    """Return a validator that keeps a value as it was given if it can be parsed."""
+
+    def check(value: object) -> object:
+        parse(value)
+        return value
+
+    return AfterValidator(check)
+
+
 def _stripped(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
 
@@ -75,6 +88,13 @@ def _split(value: object) -> object:
     if isinstance(value, str):
         return tuple(item.strip() for item in value.split(",") if item.strip())
     return value
+
+
+def _expressions(value: object) -> object:
+    items = split_list(value) if isinstance(value, str) else value
+    if isinstance(items, tuple):
+        compile_expressions(items)
+    return items
 
 
 def _from_json(value: object) -> object:
@@ -92,5 +112,7 @@ Word: Final = BeforeValidator(_word)
 Flag = Annotated[bool, BeforeValidator(_stripped)]
 Count = Annotated[int, BeforeValidator(_stripped)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Expressions = Annotated[tuple[str, ...], BeforeValidator(_expressions)]
+"""Regular expressions that can be used, not compiled."""
 Named = Annotated[dict[str, str], BeforeValidator(_from_json)]
 """The properties of a family by their full names; a JSON object in the environment."""

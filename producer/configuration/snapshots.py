@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from producer.configuration.property import Count, Flag, Named, Property, Word, Words
+from producer.configuration.property import Count, Expressions, Flag, Named, Property, Word, Words
 from runtime.settings import StageSettings
 
 
@@ -30,7 +30,7 @@ class SnapshotSettings(StageSettings):
         10_000, ge=0, description="How long to wait for these locks, in milliseconds."
     )
     snapshot_include_collection_list: Annotated[
-        Words, Property("snapshot.include.collection.list")
+        Expressions, Property("snapshot.include.collection.list")
     ] = Field(
         (),
         description="Expressions of the tables to take a snapshot of, `schema.table`; all the "

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from producer.configuration.property import Adopted, Count, Flag, Property, Word
+from producer.configuration.property import Adopted, Count, Flag, Property, Word, checked
+from producer.configuration.table_filters import parse_replica_identities
 from runtime.settings import SourceDatabase
 
 
@@ -87,12 +88,12 @@ class SourceSettings(SourceDatabase):
         description="Publish a partition's changes as those of its root; counts when the "
         "publication is made.",
     )
-    replica_identity_autoset_values: Annotated[str, Property("replica.identity.autoset.values")] = (
-        Field(
-            "",
-            description="Replica identities to give tables at the start: "
-            "`schema.table:FULL,other[.].*:DEFAULT`; also NOTHING and INDEX index_name.",
-        )
+    replica_identity_autoset_values: Annotated[
+        str, checked(parse_replica_identities), Property("replica.identity.autoset.values")
+    ] = Field(
+        "",
+        description="Replica identities to give tables at the start: "
+        "`schema.table:FULL,other[.].*:DEFAULT`; also NOTHING and INDEX index_name.",
     )
     xmin_fetch_interval_ms: Annotated[Count, Property("xmin.fetch.interval.ms")] = Field(
         0,

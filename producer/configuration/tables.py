@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from producer.configuration.property import Adopted, Flag, Named, Property, Words
+from producer.configuration.column_rules import ColumnRules
+from producer.configuration.property import (
+    Adopted,
+    Expressions,
+    Flag,
+    Named,
+    Property,
+    Words,
+    checked,
+)
+from producer.configuration.table_filters import parse_key_columns, parse_operations
 from runtime.settings import StageSettings
 
 
@@ -17,38 +27,46 @@ class TableSettings(StageSettings):
     the whole name, without regard to case.
     """
 
-    schema_include_list: Annotated[Words, Property("schema.include.list")] = Field(
+    schema_include_list: Annotated[Expressions, Property("schema.include.list")] = Field(
         (), description="Expressions of the schemas to capture; all when empty."
     )
-    schema_exclude_list: Annotated[Words, Property("schema.exclude.list")] = Field(
+    schema_exclude_list: Annotated[Expressions, Property("schema.exclude.list")] = Field(
         (), description="Expressions of the schemas to leave out."
     )
-    table_include_list: Annotated[Words, Property("table.include.list")] = Field(
+    table_include_list: Annotated[Expressions, Property("table.include.list")] = Field(
         (), description="Expressions of the tables to capture, `schema.table`; all when empty."
     )
-    table_exclude_list: Annotated[Words, Property("table.exclude.list")] = Field(
+    table_exclude_list: Annotated[Expressions, Property("table.exclude.list")] = Field(
         (), description="Expressions of the tables to leave out."
     )
-    column_include_list: Annotated[Words, Property("column.include.list")] = Field(
+    table_ignore_builtin: Annotated[Flag, Property("table.ignore.builtin", debezium=True)] = Field(
+        False,
+        description="Leave out tables that extensions keep among those of users, "
+        "`spatial_ref_sys`. The server's catalogues are never published.",
+    )
+    column_include_list: Annotated[Expressions, Property("column.include.list")] = Field(
         (),
         description="Expressions of the columns in events, `schema.table.column`; all when empty. "
         "Those of the primary key are always in the key.",
     )
-    column_exclude_list: Annotated[Words, Property("column.exclude.list")] = Field(
+    column_exclude_list: Annotated[Expressions, Property("column.exclude.list")] = Field(
         (), description="Expressions of the columns to leave out of events."
     )
-    message_prefix_include_list: Annotated[Words, Property("message.prefix.include.list")] = Field(
-        (), description="Expressions of the prefixes of logical messages; all when empty."
+    message_prefix_include_list: Annotated[Expressions, Property("message.prefix.include.list")] = (
+        Field((), description="Expressions of the prefixes of logical messages; all when empty.")
     )
-    message_prefix_exclude_list: Annotated[Words, Property("message.prefix.exclude.list")] = Field(
-        (), description="Expressions of the prefixes of logical messages to leave out."
+    message_prefix_exclude_list: Annotated[Expressions, Property("message.prefix.exclude.list")] = (
+        Field((), description="Expressions of the prefixes of logical messages to leave out.")
     )
-    message_key_columns: Annotated[str, Property("message.key.columns")] = Field(
+    message_key_columns: Annotated[
+        str, checked(parse_key_columns), Property("message.key.columns")
+    ] = Field(
         "",
         description="Key columns in place of the primary key's: `schema.table:a,b;(.*).t:c`.",
     )
     skipped_operations: Annotated[
         Words,
+        AfterValidator(parse_operations),
         Property("skipped.operations", debezium=("t",), adopted=Adopted.WITH_DEBEZIUM_VALUES),
     ] = Field(
         (),
@@ -59,19 +77,19 @@ class TableSettings(StageSettings):
         description="Leave out updates that change none of the columns in events; needs replica "
         "identity FULL.",
     )
-    column_rules: Annotated[Named, Property("bemi.column.rules")] = Field(
+    column_rules: Annotated[Named, checked(ColumnRules), Property("bemi.column.rules")] = Field(
         {},
         description="The properties column.truncate.to.N.chars, column.mask.with.N.chars and "
         "column.mask.hash.v2.ALGORITHM.with.salt.SALT. A file has each by its own name; in the "
         'environment they are one JSON object: `{"column.mask.with.4.chars": "public.users.ssn"}`.',
     )
-    column_propagate_source_type: Annotated[Words, Property("column.propagate.source.type")] = (
-        Field(
-            (),
-            description="Expressions of the columns whose schemas say the column's type in "
-            "`__debezium.source.column.*` parameters.",
-        )
+    column_propagate_source_type: Annotated[
+        Expressions, Property("column.propagate.source.type")
+    ] = Field(
+        (),
+        description="Expressions of the columns whose schemas say the column's type in "
+        "`__debezium.source.column.*` parameters.",
     )
-    datatype_propagate_source_type: Annotated[Words, Property("datatype.propagate.source.type")] = (
-        Field((), description="The same for all columns of these types, `schema.table.TYPE`.")
-    )
+    datatype_propagate_source_type: Annotated[
+        Expressions, Property("datatype.propagate.source.type")
+    ] = Field((), description="The same for all columns of these types, `schema.table.TYPE`.")

@@ -114,11 +114,6 @@ REFUSED: Final = (
     Unused("snapshot.query.mode.custom.name", _CODE),
     Unused("snapshot.locking.mode.custom.name", _CODE),
     Unused(
-        "table.ignore.builtin",
-        "the server publishes no changes of its own catalogues",
-        ("true",),
-    ),
-    Unused(
         "include.schema.comments",
         "comments are not read; the schemas' `doc` would be filled with them",
         ("false",),
