@@ -25,7 +25,7 @@ from deploy.local.postgres import LocalPostgres
 from tests.differential.column_kinds import ALL_KINDS, OPTIONAL_EXTENSIONS, SETUP
 from tests.differential.configurations import VALUE_MODES, Configuration, configuration
 from tests.differential.report import report
-from tests.differential.script import Step, in_rounds, kind_steps
+from tests.differential.script import Step, in_rounds, kind_steps, tables_of_kinds
 from tests.differential.sides import SideBySide, side_by_side
 from tests.fixtures.postgres import FAST_SETTINGS, Database
 
@@ -55,7 +55,7 @@ def main(
         if cases:
             kinds = [k for k in ALL_KINDS if not k.extension or k.extension in available]
             kinds = [k for k in kinds if not only or any(part in k.name for part in only)]
-            steps += in_rounds([kind_steps(kind) for kind in kinds])
+            steps += in_rounds([kind_steps(*table) for table in tables_of_kinds(kinds)])
         with side_by_side(
             database, bootstrap_servers, worker, scratch, configurations, producer.split()
         ) as sides:

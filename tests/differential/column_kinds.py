@@ -45,6 +45,8 @@ class ColumnKind:
     family: str = ""
     """What makes random values of it (`random_values`); empty picks from `values`."""
     can_be_key: bool = True
+    can_be_required: bool = True
+    """False where Debezium has no value for any: a NOT NULL column then ends its connector."""
     defaults: tuple[str, ...] = ()
     """SQL expressions for a DEFAULT clause."""
     extension: str = ""
@@ -326,8 +328,8 @@ def _array(sql_type: str, *values: str, **rest: object) -> ColumnKind:
 
 ARRAY_KINDS: tuple[ColumnKind, ...] = (
     _array("boolean", "{t,f}"),
-    _array("bit(1)", "{1,0}"),
-    _array("bit(7)", "{0000001,1000000}"),
+    _array("bit(1)", "{1,0}", can_be_required=False),
+    _array("bit(7)", "{0000001,1000000}", can_be_required=False),
     _array("varbit", "{1,0101}"),
     _array("smallint", "{1,-2}"),
     _array("integer", "{1,NULL,-2147483648}", "{{1,2},{3,4}}", "[5:6]={1,2}"),
@@ -348,9 +350,9 @@ ARRAY_KINDS: tuple[ColumnKind, ...] = (
     _array("jsonb", '{"{\\"a\\": 1}","[1, 2]"}'),
     _array("xml", "{<a/>}"),
     _array("uuid", "{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}"),
-    _array("ltree", "{a.b}"),
-    _array("tsvector", "{\"'a' 'b'\"}"),
-    _array("mood", '{ok,"so-so","qu\\"ote"}'),
+    _array("ltree", "{a.b}", can_be_required=False),
+    _array("tsvector", "{\"'a' 'b'\"}", can_be_required=False),
+    _array("mood", '{ok,"so-so","qu\\"ote"}', can_be_required=False),
     _array("date", "{2016-11-04,0044-03-15 BC}", "{infinity}"),
     _array("time", "{04:05:06.789,24:00:00}"),
     _array("time(3)", "{04:05:06.789}"),
@@ -370,12 +372,12 @@ ARRAY_KINDS: tuple[ColumnKind, ...] = (
     _array("daterange", '{"[2019-03-31,infinity)"}'),
     _array("hstore", '{"a=>1","b=>NULL"}'),
     _array("point", '{"(1,2)"}'),
-    _array("isbn", "{978-0-393-04002-9}"),
-    _array("pair", '{"(1,a)"}'),
-    _array("positive", "{1,2}"),
-    _array("price", "{1.5}"),
-    _array("title", "{Mr}"),
-    _array("pg_lsn", "{16/B374D848}"),
+    _array("isbn", "{978-0-393-04002-9}", can_be_required=False),
+    _array("pair", '{"(1,a)"}', can_be_required=False),
+    _array("positive", "{1,2}", can_be_required=False),
+    _array("price", "{1.5}", can_be_required=False),
+    _array("title", "{Mr}", can_be_required=False),
+    _array("pg_lsn", "{16/B374D848}", can_be_required=False),
 )
 
 ALL_KINDS = KINDS + ARRAY_KINDS

@@ -32,7 +32,7 @@ from tests.fixtures.stages import StageProcess, plain_environ
 
 PRODUCER = ("bemi-producer",)
 BARRIER = "differential.barrier"
-BARRIER_SECONDS = 60.0
+BARRIER_SECONDS = 120.0
 READY_SECONDS = 60.0
 
 
