@@ -7,8 +7,7 @@ at each start: Debezium's publication.autocreate.mode.
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from importlib.resources import files
@@ -16,6 +15,7 @@ from importlib.resources import files
 import psycopg
 from psycopg import sql
 
+from producer.configuration.table_filters import ReplicaIdentity, replica_identity_of
 from producer.errors import NotPermitted, PublicationMissing, SourceRefused, from_psycopg
 from producer.source_state import OPERATIONS, PublicationState
 from producer.sql_connection import Connection
@@ -44,14 +44,6 @@ class AutocreateMode(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class ReplicaIdentityRule:
-    """The identity of the tables whose `schema.table` matches."""
-
-    tables: re.Pattern[str]
-    identity: str  # DEFAULT, FULL, NOTHING or INDEX name.
-
-
-@dataclass(frozen=True, slots=True)
 class WantedPublication:
     """What the settings ask of the publication."""
 
@@ -60,30 +52,7 @@ class WantedPublication:
     includes: Callable[[str, str], bool] = lambda _schema, _table: True
     operations: frozenset[str] = frozenset(OPERATIONS)
     via_partition_root: bool = False
-    replica_identities: tuple[ReplicaIdentityRule, ...] = ()
-
-
-def parse_replica_identities(text: str) -> tuple[ReplicaIdentityRule, ...]:
-    """Read Debezium's replica.identity.autoset.values: `schema.table:FULL,s.t:INDEX i`.
-
-    Raises ValueError, with what is wrong, on any other form.
-    """
-    rules = []
-    for each in filter(None, map(str.strip, text.split(","))):
-        tables, colon, identity = each.rpartition(":")
-        words = identity.split()
-        if not colon or not words:
-            raise ValueError(f"{each!r} is not of the form `schema.table:IDENTITY`")
-        kind = words[0].upper()
-        if kind == "INDEX" and len(words) == 2:
-            kind = f"INDEX {words[1]}"
-        elif kind not in ("DEFAULT", "FULL", "NOTHING") or len(words) != 1:
-            raise ValueError(f"{identity!r} is none of DEFAULT, FULL, NOTHING, INDEX name")
-        try:
-            rules.append(ReplicaIdentityRule(re.compile(tables), kind))
-        except re.error as error:
-            raise ValueError(f"{tables!r} is no regular expression: {error}") from error
-    return tuple(rules)
+    replica_identities: tuple[ReplicaIdentity, ...] = ()
 
 
 def read_publication(connection: Connection, name: str) -> PublicationState | None:
@@ -181,32 +150,26 @@ def ensure_publication(connection: Connection, wanted: WantedPublication) -> Non
     _make(connection, wanted)
 
 
-def set_replica_identities(connection: Connection, rules: Iterable[ReplicaIdentityRule]) -> None:
-    """Give each table the identity of the first rule that it matches, where it has another."""
-    rules = tuple(rules)
-    if not rules:
+def set_replica_identities(connection: Connection, identities: Sequence[ReplicaIdentity]) -> None:
+    """Give each table the identity that replica.identity.autoset.values asks for."""
+    if not identities:
         return
     for pg_schema, table, _, present in _tables(connection, "", ["r"]):
-        full_name = f"{pg_schema}.{table}"
-        rule = next((each for each in rules if each.tables.fullmatch(full_name)), None)
-        if rule is None or rule.identity[0].lower() == present != "i":
+        wanted = replica_identity_of(identities, pg_schema, table)
+        # Which index it is now is not asked: to set the same again does no harm.
+        if wanted is None or (wanted.index is None and wanted.identity[0].lower() == present):
             continue
-        kind, _, index = rule.identity.partition(" ")
-        identity = (
-            sql.SQL(kind) if not index else sql.SQL("USING INDEX {}").format(sql.Identifier(index))
-        )
+        identity = sql.SQL(wanted.identity)  # type: ignore[arg-type] # One of four words.
+        if wanted.index is not None:
+            identity = sql.SQL("USING INDEX {}").format(sql.Identifier(wanted.index))
         statement = sql.SQL("ALTER TABLE {} REPLICA IDENTITY {}").format(
             sql.Identifier(pg_schema, table), identity
         )
-        log.info("setting REPLICA IDENTITY %s on %s", rule.identity, full_name)
+        log.info("setting REPLICA IDENTITY %s on %s.%s", wanted.identity, pg_schema, table)
         try:
             connection.execute(statement)
         except psycopg.errors.InsufficientPrivilege as error:
             raise _not_permitted(connection, error, statement) from error
-        except (psycopg.errors.UndefinedObject, psycopg.errors.WrongObjectType) as error:
-            raise SourceRefused(
-                f"cannot set the replica identity of {full_name}: {error}"
-            ) from error
 
 
 def uncovered_tables(connection: Connection, wanted: WantedPublication) -> list[str]:

@@ -23,6 +23,7 @@ from psycopg import pq, sql
 from producer.errors import ConnectionLost, MalformedMessage, from_psycopg
 from producer.pgoutput import POSTGRES_EPOCH_US
 from producer.source_state import ServerState, parse_timeline_history
+from producer.sql_connection import split_statements
 from schemas.change_id import Lsn, format_lsn, parse_lsn
 
 MOST_MESSAGES = 1000
@@ -87,6 +88,20 @@ class StreamOptions:
     silence_seconds: float = SILENCE_SECONDS
 
 
+def parse_stream_parameters(text: str) -> dict[str, str]:
+    """Read Debezium's slot.stream.params: `name=value`, separated by `;`.
+
+    Raises ValueError, with what is wrong, on any other form.
+    """
+    parameters = {}
+    for each in filter(None, map(str.strip, text.split(";"))):
+        name, equals, value = each.partition("=")
+        if not equals or not name.strip():
+            raise ValueError(f"{each!r} is not of the form `name=value`")
+        parameters[name.strip()] = value.strip()
+    return parameters
+
+
 class ReplicationStream:
     """An open stream. Not safe for use by several threads."""
 
@@ -112,7 +127,7 @@ class ReplicationStream:
     ) -> ReplicationStream:
         """Connect without reading anything yet.
 
-        The statements are run as they are: Debezium's database.initial.statements.
+        The statements are those of Debezium's database.initial.statements, run one by one.
         """
         try:
             connection = psycopg.connect(
@@ -121,8 +136,8 @@ class ReplicationStream:
                 options=SESSION_OPTIONS,
                 autocommit=True,
             )
-            if initial_statements:
-                connection.execute(initial_statements.encode())
+            for statement in split_statements(initial_statements):
+                connection.execute(statement.encode())
         except psycopg.Error as error:
             raise from_psycopg(error) from error
         return cls(connection, options)
@@ -185,10 +200,10 @@ class ReplicationStream:
         The server begins at the slot's confirmed position where that is later.
         """
         parameters = {
+            **self._options.parameters,
             "proto_version": "1",
             "publication_names": '"{}"'.format(publication_name.replace('"', '""')),
             "messages": "true",
-            **self._options.parameters,
         }
         command = sql.SQL("START_REPLICATION SLOT {slot} LOGICAL {lsn} ({parameters})").format(
             slot=sql.Identifier(slot_name),

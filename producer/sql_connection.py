@@ -20,9 +20,12 @@ RV = TypeVar("RV")
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection that is closed when the server has not answered for `timeout_seconds`."""
+    """A connection that is closed when the server has not answered for `timeout_seconds`.
 
-    timeout_seconds = QUERY_TIMEOUT_SECONDS
+    None is no limit.
+    """
+
+    timeout_seconds: float | None = QUERY_TIMEOUT_SECONDS
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Wait as psycopg does, but never longer than the connection's limit."""
@@ -40,18 +43,24 @@ def connect(
     connection_parameters: dict[str, Any],
     *,
     options: str = "",
-    timeout_seconds: float = QUERY_TIMEOUT_SECONDS,
+    timeout_seconds: float | None = QUERY_TIMEOUT_SECONDS,
     initial_statements: str = "",
 ) -> Connection:
     """Open a connection in autocommit mode; raises the stage's errors.
 
-    The statements are run as they are: Debezium's database.initial.statements.
+    The statements are those of Debezium's database.initial.statements, run one by one.
     """
     try:
         connection = Connection.connect(**connection_parameters, options=options, autocommit=True)
         connection.timeout_seconds = timeout_seconds
-        if initial_statements:
-            connection.execute(initial_statements.encode())
+        for statement in split_statements(initial_statements):
+            connection.execute(statement.encode())
     except psycopg.Error as error:
         raise from_psycopg(error) from error
     return connection
+
+
+def split_statements(text: str) -> list[str]:
+    """Return the statements that `;` separates; `;;` is one semicolon within a statement."""
+    parts = (part.replace("\0", ";").strip() for part in text.replace(";;", "\0").split(";"))
+    return [part for part in parts if part]

@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,7 +23,12 @@ from deploy.local import process_table
 from deploy.local.ports import LOOPBACK
 from deploy.local.postgres_account import unprivileged
 from deploy.local.process import CannotStart, ChildProcess
-from deploy.local.requirements import POSTGRES_ADVICE, MissingRequirements, find_postgres
+from deploy.local.requirements import (
+    POSTGRES_ADVICE,
+    MissingRequirements,
+    PostgresPrograms,
+    find_postgres,
+)
 
 SUPERUSER = "bemi"
 START_TIMEOUT_SECONDS = 60.0
@@ -49,10 +54,12 @@ class LocalPostgres:
         port: int,
         *,
         settings: Mapping[str, str] | None = None,
+        initdb_options: Sequence[str] = (),
+        programs: PostgresPrograms | None = None,
         log_path: Path | None = None,
     ) -> None:
         self._folder = folder.resolve()
-        programs = find_postgres(major=self._major_of_data())
+        programs = programs or find_postgres(major=self._major_of_data())
         if programs is None:
             raise MissingRequirements(self._advice())
         self.host = LOOPBACK
@@ -61,6 +68,7 @@ class LocalPostgres:
         self.version = programs.version
         self._settings = SETTINGS | dict(settings or {})
         self.programs = programs.folder
+        self._initdb_options = initdb_options
         self._log_path = log_path or self._folder / "postgres.log"
         self._process: ChildProcess | None = None
 
@@ -188,6 +196,7 @@ class LocalPostgres:
                 # macOS has no C.UTF-8; there C sorts the same and UTF8 is the encoding.
                 *("--locale", "C" if sys.platform == "darwin" else "C.UTF-8"),
                 "--no-instructions",
+                *self._initdb_options,
                 *(["--no-sync"] if self._settings.get("fsync") == "off" else []),
             ],
             folder=self._folder,
