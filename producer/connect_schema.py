@@ -60,7 +60,7 @@ def json_value(schema: ConnectSchema, value: Any) -> Any:
     if kind == BYTES:
         return b64encode(value).decode()
     if kind in (FLOAT32, FLOAT64):
-        return value if _is_finite(value) else _NOT_FINITE[str(value)]
+        return json_float(value)
     if kind == STRUCT:
         return {name: json_value(field, value.get(name)) for name, field in schema.fields}
     if kind == ARRAY and schema.items is not None:
@@ -107,5 +107,6 @@ def schema_node(schema: ConnectSchema, field: str | None = None) -> dict[str, An
 _NOT_FINITE: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
-def _is_finite(value: float) -> bool:
-    return value - value == 0
+def json_float(number: float) -> float | str:
+    """Return the number, or the name JsonConverter gives one that JSON lacks."""
+    return number if number - number == 0 else _NOT_FINITE[str(number)]

@@ -21,17 +21,20 @@ class ColumnType:
     """How the values of one column are written.
 
     `encode_json(text)` equals `connect_schema.encode_json(schema, parse(text))`, faster. Both
-    raise ValueError for a text that has no value in this mode (NaN as a Decimal), and for a
-    text that is none of the type's; nothing else.
+    raise ValueError for a text that has no value in this mode (NaN as a Decimal), and for
+    bytes the schema cannot hold; nothing else.
     """
 
     schema: ConnectSchema
-    """Never optional: whether the column is nullable is the relation's to say."""
+    """Whether the column is nullable is the relation's to say: optional only where Debezium's
+    schema always is."""
     parse: Parse
     encode_json: EncodeJson
     unavailable: Any
     """Connect value that stands for a stored value the server did not send (TOAST);
     None where the type cannot express one."""
+    name: str = ""
+    """The declared type as pg_type names it: a domain's own name, not its base's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,10 @@ class ValueModes:
     unavailable_value_placeholder: str = "__debezium_unavailable_value"
     debezium_values: bool = False
     """True writes Debezium's values also where they are false: see docs/debezium.md."""
+    lossless: bool = False
+    """True keeps what the Connect form of a value drops: bit strings and sparse vectors are
+    PostgreSQL's text, a time with zone keeps its offset, an array nests as it has dimensions.
+    Only for JSON without schemas: nested arrays are no value of their schema."""
 
 
 READABLE = ValueModes(
@@ -57,6 +64,7 @@ READABLE = ValueModes(
     time_precision_mode="isostring",
     interval_handling_mode="string",
     binary_handling_mode="base64",
+    lossless=True,
 )
 """The modes of `.wal`, whatever the table topics have: `changes` shows people dates and numbers."""
 
@@ -78,3 +86,5 @@ class TypeFacts:
     base_modifier: int = -1
     labels: tuple[str, ...] = ()
     """An enum's labels in their order."""
+    delimiter: str = ","
+    """What separates the type's values in the text of an array (pg_type.typdelim)."""
