@@ -1,0 +1,198 @@
+"""Read chunks and publish their rows. Edge: one connection to PostgreSQL, one Kafka client.
+
+A chunk is done when Kafka has acknowledged every record of it, and not before. Each is read
+in a transaction of its own under the shared snapshot, so that no table stays locked longer than
+a chunk takes.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import psycopg
+from confluent_kafka import KafkaError, Message, Producer
+from psycopg import pq, sql
+
+from producer.errors import (
+    DeliveryFailed,
+    RecordTooLarge,
+    from_psycopg,
+)
+from producer.snapshot.chunks import Chunk, SnapshotTable
+from producer.snapshot.copied_rows import Message as RowMessage
+from producer.snapshot.errors import TableChanged
+from producer.snapshot.statements import copy_chunk
+from producer.snapshot.table_records import TableRecords
+from runtime.errors import StageError
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+BATCH_ROWS = 1000
+BATCH_BYTES = 1024 * 1024
+POLL_WHEN_FULL_SECONDS = 0.05
+FLUSH_SECONDS = 1.0
+KAFKA = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "message.timeout.ms": 0,
+    "partitioner": "murmur2_random",
+    # Rows come as fast as they are read: full batches cost the broker least.
+    "linger.ms": 50,
+    "batch.size": 1_000_000,
+    "queue.buffering.max.messages": 50_000,
+    "queue.buffering.max.kbytes": 32 * 1024,
+    # A successful delivery needs no call into Python: 0.5 us a row.
+    "delivery.report.only.error": True,
+}
+
+
+class ChunkReader:
+    """Reads chunks one after the other. Raises Retry or Stop, and is not used after that."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        kafka: Mapping[str, Any],
+        snapshot_name: str,
+        note_rows: Callable[[int], None],
+    ) -> None:
+        """Read under the snapshot of that name; `note_rows` is told how many rows were sent."""
+        self._connection = connection
+        self._snapshot = snapshot_name
+        self._note_rows = note_rows
+        self._failure: StageError | None = None
+        self._producer = Producer({**KAFKA, **kafka, "error_cb": self._note_error})
+
+    def read(self, table: SnapshotTable, records: TableRecords, chunk: Chunk) -> int:
+        """Publish the chunk's rows; return how many there were once all are acknowledged."""
+        try:
+            with self._connection.transaction():
+                self._connection.execute(
+                    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+                )
+                self._connection.execute(
+                    sql.SQL("SET TRANSACTION SNAPSHOT {}").format(self._snapshot)
+                )
+                self._check_filenode(chunk)
+                rows = self._copy(table, records, chunk)
+        except psycopg.Error as error:
+            raise from_psycopg(error) from error
+        while self._producer.flush(FLUSH_SECONDS):
+            self._raise_failure()
+        self._raise_failure()
+        return rows
+
+    def _copy(self, table: SnapshotTable, records: TableRecords, chunk: Chunk) -> int:
+        statement = copy_chunk(table, chunk, records.columns).as_bytes(self._connection)
+        first_mark, last_mark = chunk.first_mark, chunk.last_mark
+        held: list[bytes] = []
+        rows = 0
+        for lines in self._batches(statement):
+            rows += len(lines)
+            if last_mark is not None:
+                # Which row is the last one is known when there is no other.
+                lines = held + lines
+                held = [lines.pop()]
+            now_us = time.time_ns() // 1000
+            messages = []
+            if first_mark is not None and lines:
+                messages.append(records.marked(lines.pop(0), first_mark, now_us))
+                first_mark = None
+            messages += records.messages(lines, now_us)
+            self._publish(records.topic, messages)
+        if last_mark is not None:
+            now_us = time.time_ns() // 1000
+            marked = [records.marked(line, last_mark, now_us) for line in held]
+            self._publish(records.topic, marked)
+        return rows
+
+    def _batches(self, statement: bytes) -> Iterator[list[bytes]]:
+        """Yield the lines of a COPY without their newlines; the server sends one a message."""
+        pgconn = self._connection.pgconn
+        result = pgconn.exec_(statement)
+        if result.status != pq.ExecStatus.COPY_OUT:
+            raise psycopg.errors.error_from_result(result)
+        get_copy_data = pgconn.get_copy_data
+        lines: list[bytes] = []
+        bytes_left = BATCH_BYTES
+        while True:
+            size, data = get_copy_data(1)
+            if size > 0:
+                lines.append(bytes(data[:-1]))
+                bytes_left -= size
+                if len(lines) == BATCH_ROWS or bytes_left < 0:
+                    yield lines
+                    lines = []
+                    bytes_left = BATCH_BYTES
+            elif size == 0:
+                select.select([pgconn.socket], [], [])
+                pgconn.consume_input()
+            else:
+                break
+        result_or_none = pgconn.get_result()
+        while result_or_none is not None:
+            if result_or_none.status == pq.ExecStatus.FATAL_ERROR:
+                raise psycopg.errors.error_from_result(result_or_none)
+            result_or_none = pgconn.get_result()
+        if lines:
+            yield lines
+
+    def _publish(self, topic: str, messages: list[RowMessage]) -> None:
+        produce_batch, note = self._producer.produce_batch, self._note_delivery
+        left: list[Any] = list(messages)
+        while left:
+            queued = produce_batch(topic, left, on_delivery=note)
+            self._producer.poll(0)
+            self._raise_failure()
+            if queued == len(left):
+                break
+            left = [message for message in left if "_error" in message]
+            for message in left:
+                error = message.pop("_error")
+                if error.code() != KafkaError._QUEUE_FULL:
+                    raise _failure(error, topic)
+            self._producer.poll(POLL_WHEN_FULL_SECONDS)
+        self._note_rows(len(messages))
+
+    def _check_filenode(self, chunk: Chunk) -> None:
+        """Raise where the heap's file is not the one that was cut into chunks.
+
+        Under an older snapshot a table that was truncated or rewritten since looks empty.
+        """
+        if chunk.heap is None:
+            return
+        name = sql.Identifier(chunk.heap.pg_schema, chunk.heap.table)
+        self._connection.execute(sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(name))
+        row = self._connection.execute(
+            "SELECT pg_relation_filenode(%s::oid)::bigint", [chunk.heap.oid]
+        ).fetchone()
+        if row is None or row[0] != chunk.heap.filenode:
+            raise TableChanged(
+                f"{chunk.heap.pg_schema}.{chunk.heap.table} was truncated or rewritten while "
+                "it was read; it is read again"
+            )
+
+    def _note_delivery(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None and self._failure is None:
+            self._failure = _failure(error, message.topic() or "")
+
+    def _note_error(self, error: KafkaError) -> None:
+        if error.fatal() and self._failure is None:
+            self._failure = DeliveryFailed(f"the Kafka client cannot go on: {error.str()}")
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+
+def _failure(error: KafkaError, topic: str) -> StageError:
+    if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        return RecordTooLarge(
+            f"a row for topic {topic} is larger than a record may be; raise "
+            "BEMI_KAFKA_MAX_MESSAGE_BYTES, the topic's max.message.bytes and the brokers' "
+            "message.max.bytes, then start the producer again: nothing is lost"
+        )
+    return DeliveryFailed(f"Kafka did not take a row for topic {topic}: {error.str()}")

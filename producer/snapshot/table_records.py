@@ -1,0 +1,104 @@
+"""Turn what COPY writes of one table into records of the output. Pure; the clock is an argument.
+
+With JSON, rows go through code made for the table (`copied_rows`); any other format is written
+row by row by the writer that writes the stream's events. Both give the same bytes: the fast way is
+cut from what the writer writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from producer.column_types.numbers import encode_int2, encode_int4, encode_int8
+from producer.column_types.strings import encode_string
+from producer.errors import MalformedMessage
+from producer.event_writer import EventWriter, RelationEvents
+from producer.inline_forms import INLINE_FORMS
+from producer.json_events import JsonEvents
+from producer.row_codec import Cells
+from producer.snapshot.copied_rows import (
+    CopiedColumn,
+    Message,
+    Template,
+    compile_read_lines,
+    cut_template,
+    marker,
+    split_fields,
+)
+from producer.snapshot.marks import Mark, Reading
+
+_TEXT_FORM = INLINE_FORMS[encode_string]
+_NUMBER_FORMS = {INLINE_FORMS[encode] for encode in (encode_int2, encode_int4, encode_int8)}
+
+
+class TableRecords:
+    """One table's rows in the output; `columns` is what a COPY of it must write."""
+
+    def __init__(self, writer: EventWriter, relation: RelationEvents, reading: Reading) -> None:
+        self._writer = writer
+        self._relation = relation
+        self._reading = reading
+        self._now_us = 0
+        shape = relation.shape
+        self._width = len(shape.columns)
+        self.topic = relation.topic
+        self.columns = [
+            CopiedColumn(
+                number,
+                shape.columns[number].name,
+                codec,
+                is_number=codec.form in _NUMBER_FORMS,
+                is_text=codec.form == _TEXT_FORM,
+            )
+            for number, codec in enumerate(relation.rows.codecs)
+            if codec.encode is not None
+        ]
+        self._read_lines = None
+        if isinstance(writer, JsonEvents):
+            value, key = self._templates()
+            self._read_lines = compile_read_lines(self.columns, value, key, self._read_slowly)
+
+    def messages(self, lines: Sequence[bytes], now_us: int) -> list[Message]:
+        """Return the records of these lines of a COPY, which are without their newlines."""
+        self._now_us = now_us
+        if self._read_lines is None:
+            return [self._read_slowly(line) for line in lines]
+        value, key = self._templates()
+        return self._read_lines(lines, value, key)
+
+    def marked(self, line: bytes, mark: Mark, now_us: int) -> Message:
+        """Return the record of a line that is the first or the last one of something."""
+        self._now_us = now_us
+        return self._read_slowly(line, mark)
+
+    def _templates(self) -> tuple[Template, Template | None]:
+        markers = tuple(marker(number) for number in range(self._width))
+        marked = self._message(markers, Mark.ROW)
+        assert marked["value"] is not None  # noqa: S101 - a row that was read has an event.
+        key = marked["key"]
+        return cut_template(marked["value"]), None if key is None else cut_template(key)
+
+    def _read_slowly(self, line: bytes, mark: Mark = Mark.ROW) -> Message:
+        try:
+            fields = split_fields(line)
+        except ValueError as error:
+            raise MalformedMessage(str(error)) from error
+        if len(fields) != len(self.columns):
+            raise MalformedMessage(
+                f"COPY of {self._relation.collection} wrote {len(fields)} fields "
+                f"for {len(self.columns)} columns"
+            )
+        texts: list[bytes | None] = [None] * self._width
+        for column, field in zip(self.columns, fields, strict=True):
+            texts[column.number] = field
+        return self._message(self._relation.rows.from_texts(texts), mark)
+
+    def _message(self, cells: Cells, mark: Mark) -> Message:
+        relation, writer = self._relation, self._writer
+        source = self._reading.source(relation.shape, mark)
+        return {
+            "key": writer.key(relation, relation.key(cells)),
+            "value": writer.read(
+                relation, source, self._reading.lsn, relation.row(cells), self._now_us
+            ),
+        }
