@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from pydantic.fields import FieldInfo
 
 from producer.configuration.assignment import assign
+from producer.configuration.config_providers import resolve
 from producer.configuration.configuration_file import read_properties
 from producer.configuration.delivery import DeliverySettings
 from producer.configuration.property import ENVIRONMENT, Adopted, Property
@@ -28,9 +29,7 @@ CONFIG_FILE = "BEMI_PRODUCER_CONFIG_FILE"
 SHARED: dict[str, Property] = {
     "kafka_bootstrap_servers": Property("bootstrap.servers"),
     "topic_prefix": Property("topic.prefix", required=True),
-    "kafka_max_message_bytes": Property(
-        "bemi.kafka.max.message.bytes", also=("producer.override.max.request.size",)
-    ),
+    "kafka_max_message_bytes": Property("bemi.kafka.max.message.bytes"),
     "log_level": Property("bemi.log.level"),
     "db_host": Property("database.hostname", required=True),
     "db_port": Property("database.port"),
@@ -83,7 +82,7 @@ class ProducerSettings(
         given = cls.given_by(variables)
         if path is None:
             return cls.of(given, cls._defaults(given, with_file=False)), []
-        assigned = assign(read_properties(path), cls.properties())
+        assigned = assign(resolve(read_properties(path), environ), cls.properties())
         given = {**assigned.given, **given}
         missing = [
             prop.name

@@ -136,7 +136,7 @@ def _parse(name: str) -> tuple[int, Callable[[ColumnFacts], ColumnRule | None]]:
         if digest is None or digest not in hashlib.algorithms_available:
             raise ValueError(f"{algorithm} is none of {', '.join(_DIGESTS).upper()}")
         return 2, lambda column: _hash(column, digest, salt)
-    raise ValueError(f"{name} is no rule for columns")
+    raise ValueError("a name is none of column.truncate.*, column.mask.with.* and .hash.v2.*")
 
 
 def _truncation(column: ColumnFacts, limit: int) -> ColumnRule | None:

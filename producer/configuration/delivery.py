@@ -33,9 +33,9 @@ class DeliverySettings(StageSettings):
     topic_transaction: Annotated[str, Property("topic.transaction")] = Field(
         "transaction", min_length=1, description="Last part of the name of the transaction topic."
     )
-    topic_heartbeat_prefix: Annotated[
-        str, Property("topic.heartbeat.prefix", also=("heartbeat.topics.prefix",))
-    ] = Field("__debezium-heartbeat", description="First part of the name of the heartbeat topic.")
+    topic_heartbeat_prefix: Annotated[str, Property("topic.heartbeat.prefix")] = Field(
+        "__debezium-heartbeat", description="First part of the name of the heartbeat topic."
+    )
     topic_heartbeat_name: Annotated[str, Property("topic.heartbeat.name")] = Field(
         "", description="Name of the heartbeat topic as a whole, in place of prefix and prefix."
     )
@@ -126,9 +126,7 @@ class DeliverySettings(StageSettings):
         description="Bytes of records that may wait for Kafka before reading stops; 0 is the "
         "producer's own bound.",
     )
-    linger_ms: Annotated[
-        float, Property("bemi.linger.ms", also=("producer.override.linger.ms",))
-    ] = Field(
+    linger_ms: Annotated[float, Property("bemi.linger.ms")] = Field(
         5.0,
         ge=0,
         description="How long a record may wait for others to share a request, in milliseconds.",
@@ -136,10 +134,11 @@ class DeliverySettings(StageSettings):
     compression_type: Annotated[
         Literal["none", "gzip", "snappy", "lz4", "zstd"],
         Word,
-        Property("bemi.compression.type", also=("producer.override.compression.type",)),
+        Property("bemi.compression.type"),
     ] = Field("lz4", description="Compression of record batches.")
     kafka_properties: Annotated[Named, Property("bemi.kafka.properties")] = Field(
         {},
+        repr=False,
         description="More properties of the Kafka client, by librdkafka's names. A file's "
         "producer.override.* and its security properties are translated; in the environment they "
         "are one JSON object.",

@@ -47,8 +47,6 @@ class Property:
     debezium: Any = None
     adopted: Adopted = Adopted.WITH_FILE
     required: bool = False
-    also: tuple[str, ...] = ()
-    """Other names of the property in a file: older ones, or another layer's."""
 
     @property
     def attribute(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from producer.configuration.column_rules import ColumnRules
 from producer.configuration.property import (
@@ -79,6 +79,7 @@ class TableSettings(StageSettings):
     )
     column_rules: Annotated[Named, checked(ColumnRules), Property("bemi.column.rules")] = Field(
         {},
+        repr=False,
         description="The properties column.truncate.to.N.chars, column.mask.with.N.chars and "
         "column.mask.hash.v2.ALGORITHM.with.salt.SALT. A file has each by its own name; in the "
         'environment they are one JSON object: `{"column.mask.with.4.chars": "public.users.ssn"}`.',
@@ -93,3 +94,13 @@ class TableSettings(StageSettings):
     datatype_propagate_source_type: Annotated[
         Expressions, Property("datatype.propagate.source.type")
     ] = Field((), description="The same for all columns of these types, `schema.table.TYPE`.")
+
+    @model_validator(mode="after")
+    def _has_one_list_of_each(self) -> TableSettings:
+        for name in ("schema", "table", "column", "message_prefix"):
+            if getattr(self, f"{name}_include_list") and getattr(self, f"{name}_exclude_list"):
+                dotted = name.replace("_", ".")
+                raise ValueError(
+                    f"{dotted}.include.list and {dotted}.exclude.list exclude each other"
+                )
+        return self

@@ -39,11 +39,30 @@ def ignored(reason: str, *names: str) -> Iterable[Unused]:
     return (Unused(name, reason, accepted=None) for name in names)
 
 
+_RENAMED: Final = {
+    "database.server.name": "topic.prefix",
+    "schema.whitelist": "schema.include.list",
+    "schema.blacklist": "schema.exclude.list",
+    "table.whitelist": "table.include.list",
+    "table.blacklist": "table.exclude.list",
+    "column.whitelist": "column.include.list",
+    "column.blacklist": "column.exclude.list",
+    "heartbeat.topics.prefix": "topic.heartbeat.prefix",
+    "toasted.value.placeholder": "unavailable.value.placeholder",
+    "slot.drop_on_stop": "slot.drop.on.stop",
+    "sanitize.field.names": "field.name.adjustment.mode",
+    "event.deserialization.failure.handling.mode": "event.processing.failure.handling.mode",
+}
+
 _CODE = "it names Java code, which does not run here"
 _NO_WORKER = "it belongs to the Connect worker, and there is none"
 _WAITING = "there is no queue between threads that this could bound or pace"
 
 REFUSED: Final = (
+    *(
+        Unused(old, f"Debezium has not read it since version 2; it is called {new}")
+        for old, new in _RENAMED.items()
+    ),
     Unused(
         "connector.class",
         "only the configuration of Debezium's PostgreSQL connector can be read",
@@ -140,6 +159,11 @@ REFUSED: Final = (
         ("none",),
     ),
     Unused(
+        "topic.creation.enable",
+        "topics are made as topic.creation.* and the brokers say",
+        ("true",),
+    ),
+    Unused(
         "header.converter",
         "headers are written as SimpleHeaderConverter does, Connect's default",
         ("org.apache.kafka.connect.storage.SimpleHeaderConverter",),
@@ -186,6 +210,7 @@ IGNORED: Final = (
         "internal.advanced.metrics.enable",
         "guardrail.collections.limit.action",
     ),
+    *ignored("signals are read by the producer's own Kafka settings", "signal.consumer.*"),
     *ignored("values of settings are never logged", "custom.sanitize.pattern"),
     *ignored("lineage is not reported", "openlineage.*"),
     *ignored("PostgreSQL has no topic of schema changes", "include.schema.changes"),
@@ -225,6 +250,19 @@ IGNORED: Final = (
         "transaction.boundary*",
         "exactly.once.source.support",
         "inter.worker.*",
+        "session.timeout.ms",
+        "rebalance.timeout.ms",
+        "request.timeout.ms",
+        "retry.backoff.*",
+        "reconnect.backoff.*",
+        "metadata.*",
+        "connections.max.idle.ms",
+        "socket.*",
+        "send.buffer.bytes",
+        "receive.buffer.bytes",
+        "acks",
+        "consumer.*",
+        "admin.*",
         "connect.protocol",
     ),
 )

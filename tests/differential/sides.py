@@ -318,9 +318,9 @@ def _as_environment(properties: dict[str, str]) -> dict[str, str]:
         "BEMI_PRODUCER_SLOT_NAME": properties["slot.name"],
         "BEMI_PRODUCER_PUBLICATION_NAME": properties["publication.name"],
         "BEMI_PRODUCER_PUBLISH_WAL": "false",
-        "BEMI_PRODUCER_HEARTBEAT_INTERVAL_SECONDS": "0",
+        "BEMI_PRODUCER_HEARTBEAT_INTERVAL_MS": "0",
         "BEMI_PRODUCER_TOMBSTONES_ON_DELETE": properties.get("tombstones.on.delete", "true"),
-        "BEMI_PRODUCER_TRANSACTION_METADATA": properties.get(
+        "BEMI_PRODUCER_PROVIDE_TRANSACTION_METADATA": properties.get(
             "provide.transaction.metadata", "false"
         ),
     }
