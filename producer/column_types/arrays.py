@@ -2,8 +2,7 @@
 
 Where the first element does not have the index 1, the bounds are dropped, as PostgreSQL's own
 array_to_json drops them. An array of more dimensions nests in a lossless mode; elsewhere it
-has no value, because the schema says what each element is: Debezium sends one null, or the
-address of a Java object, for each of the first dimension.
+has no value, because the schema says what each element is.
 
 Format: PostgreSQL manual, "Arrays", "Array Input and Output Syntax".
 """
@@ -12,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from hashlib import md5
 from typing import Any, Final
 from uuid import UUID
@@ -26,7 +24,6 @@ from producer.connect_schema import (
     INT64,
     STRING,
     ConnectSchema,
-    encode_json,
 )
 
 Elements = list[Any]
@@ -34,15 +31,12 @@ Elements = list[Any]
 
 _match_bounds = re.compile(rb"(?:\[-?\d+:-?\d+\])+=").match
 _escape = re.compile(rb"\\(.)", re.DOTALL)
-_DROPPED: Final = frozenset(("money", "name", "interval", "varbit", "xml", "point", "refcursor"))
-"""Elements whose arrays Debezium leaves out. Of bit it has a schema, but no value."""
-
 _INTEGERS: Final = (INT16, INT32, INT64)
 
 
 def array_type(element_facts: TypeFacts, element: ColumnType, modes: ValueModes) -> ColumnType:
     """Return the type of an array of these elements."""
-    split = _splitter(element_facts.delimiter)
+    split = splitter(element_facts.delimiter)
     is_flat = not modes.lossless
 
     def parse(text: bytes) -> list[Any]:
@@ -103,8 +97,8 @@ def _joined(elements: Elements, encode: Callable[[bytes], bytes], *, is_flat: bo
     return b"[%b]" % b",".join(values)
 
 
-def _splitter(delimiter: str) -> Callable[[bytes], Elements]:
-    """Return the function that takes an array's text apart."""
+def splitter(delimiter: str) -> Callable[[bytes], Elements]:
+    """Return the function that takes an array's text apart, its elements not yet parsed."""
     mark = delimiter.encode()
     # One element, or the opening or closing of a dimension, and what follows it.
     token = re.compile(
@@ -189,46 +183,3 @@ def _unavailable(element: ColumnType, modes: ValueModes) -> Any:
     if schema.type == STRING:
         return [element.unavailable or placeholder]
     return None if element.unavailable is None else [element.unavailable]
-
-
-_WITH_PLACEHOLDER: Final = frozenset(
-    ("text", "varchar", "bpchar", "json", "jsonb", "bytea", "int4", "int8", "date", "uuid")
-)
-"""The elements whose arrays have a placeholder in Debezium; the others' are null."""
-
-_WITHOUT_NULLS: Final = frozenset(("tsvector", "isbn"))
-"""Elements that may not be null in Debezium's schema, as those it does not know and enums."""
-
-
-def debezium_array_type(
-    element_facts: TypeFacts, element: ColumnType, modes: ValueModes, *, is_known: bool
-) -> ColumnType | None:
-    """Return Debezium's type of the array; None where it leaves the column out."""
-    name = element_facts.name
-    if name == "bit":
-        return replace(element, parse=_no_value, encode_json=_no_value, unavailable=None)
-    if name in _DROPPED:
-        return None
-    column_type = array_type(element_facts, element, modes)
-    if name not in _WITH_PLACEHOLDER:
-        column_type = replace(column_type, unavailable=None)
-    if is_known and name not in _WITHOUT_NULLS:
-        return column_type
-
-    def parse(text: bytes) -> list[Any]:
-        values: list[Any] = column_type.parse(text)
-        if None in values:
-            raise ValueError("Debezium has no value for an array of this type with a null")
-        return values
-
-    schema = replace(column_type.schema, items=element.schema)
-    return replace(
-        column_type,
-        schema=schema,
-        parse=parse,
-        encode_json=lambda text: encode_json(schema, parse(text)),
-    )
-
-
-def _no_value(text: bytes) -> bytes:
-    raise ValueError("Debezium has no value of this type")

@@ -54,14 +54,15 @@ def _binary(to_binary: Callable[[bytes], bytes], modes: ValueModes) -> ColumnTyp
             lambda text: b'"%b"' % b64encode(to_binary(text)),
             placeholder.encode(),
         )
-    shown = as_text(placeholder.encode()).decode()
-    if modes.binary_handling_mode == "hex":
-        shown = placeholder
+    unavailable: str | None = placeholder
+    if modes.binary_handling_mode != "hex":
+        # Debezium has null here, as if the column were.
+        unavailable = None if modes.debezium_values else as_text(placeholder.encode()).decode()
     return ColumnType(
         string_schema(),
         lambda text: as_text(to_binary(text)).decode(),
         lambda text: b'"%b"' % as_text(to_binary(text)),
-        shown,
+        unavailable,
     )
 
 

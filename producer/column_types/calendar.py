@@ -116,7 +116,7 @@ def micros_since_epoch(text: bytes) -> int:
 
 
 # What the digits after the point count, by the shape of the text; 0 where there is no point.
-_FACTORS: Final = {b"0000-00-00 00:00:00": 0} | {
+_FACTORS: Final[dict[bytes, int]] = {b"0000-00-00 00:00:00": 0} | {
     b"0000-00-00 00:00:00." + b"0" * digits: 10 ** (FRACTION_DIGITS - digits)
     for digits in range(1, FRACTION_DIGITS + 1)
 }

@@ -35,6 +35,8 @@ class ColumnType:
     None where the type cannot express one."""
     name: str = ""
     """The declared type as pg_type names it: a domain's own name, not its base's."""
+    scale: int | None = None
+    """Digits behind the point of a decimal, which the schema of mode string does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from dataclasses import replace
 from typing import Any, Final
 
 from orjson import dumps
 
 from producer.column_types.column_type import ColumnType, EncodeJson, Parse, ValueModes
 from producer.column_types.numbers import encode_float, parse_float
-from producer.column_types.strings import encode_string, parse_string, string_schema
+from producer.column_types.strings import string_schema, text_type
 from producer.connect_schema import BYTES, FLOAT64, INT32, STRUCT, ConnectSchema
 
 _HEADER: Final = 4  # pg_type adds VARHDRSZ to a numeric's modifier.
@@ -75,9 +76,8 @@ def _precision_and_scale(modifier: int, modes: ValueModes) -> tuple[int | None, 
 
 
 def _numeric_string(scale: int, modes: ValueModes) -> ColumnType:
-    placeholder = None if modes.debezium_values else modes.unavailable_value_placeholder
     if not modes.debezium_values:
-        return ColumnType(string_schema(), parse_string, encode_string, placeholder)
+        return replace(text_type(modes), scale=scale)
 
     def parse(text: bytes) -> str:
         if text in _SPECIAL_WORDS:
@@ -87,7 +87,11 @@ def _numeric_string(scale: int, modes: ValueModes) -> ColumnType:
             return digits
         return f"{digits}.{'0' * scale}"
 
-    return ColumnType(string_schema(), parse, lambda text: dumps(parse(text)), placeholder)
+    return ColumnType(
+        *(string_schema(), parse, lambda text: dumps(parse(text))),
+        modes.unavailable_value_placeholder,
+        scale=scale,
+    )
 
 
 def _fixed_scale(scale: int) -> tuple[Parse, EncodeJson]:
@@ -171,7 +175,9 @@ def money_type(modes: ValueModes) -> ColumnType:
                     raise
                 return text.decode()
 
-        return ColumnType(string_schema(), parse_text, lambda text: dumps(parse_text(text)), None)
+        return ColumnType(
+            string_schema(), parse_text, lambda text: dumps(parse_text(text)), None, scale=digits
+        )
     parse, encode = _fixed_scale(digits)
     return ColumnType(
         decimal_schema(digits, None),

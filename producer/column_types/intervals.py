@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal
 from typing import Final
 
 from orjson import dumps
@@ -20,6 +21,7 @@ from producer.connect_schema import INT64
 
 _MICROS_PER_MONTH: Final = 2_629_800 * MICROS_PER_SECOND
 _DAYS_PER_MONTH: Final = 365.25 / 12
+_NANO: Final = Decimal("1e-9")
 _INFINITY: Final = (b"infinity", b"-infinity")  # Since PostgreSQL 17.
 
 _match = re.compile(
@@ -99,22 +101,21 @@ def _micros(interval: _Interval) -> int:
     raise ValueError("an interval longer than this mode can count")
 
 
-def _debezium_nanos(interval: _Interval) -> tuple[int, int]:
-    # The seconds go through a float and are cut, so 1.235 comes out as 1.234999999.
-    seconds = interval.micros / MICROS_PER_SECOND
-    whole = int(seconds)
-    return whole, int((seconds - whole) * 1e9)
+def _debezium_float(interval: _Interval) -> float:
+    # Whole and broken seconds are added as floats, so 1.235 becomes 1.2349999999999999.
+    whole, micros = divmod(abs(interval.micros), MICROS_PER_SECOND)
+    seconds = whole + micros / MICROS_PER_SECOND
+    return -seconds if interval.micros < 0 else seconds
 
 
 def _debezium_seconds(interval: _Interval) -> bytes:
-    whole, nanos = _debezium_nanos(interval)
-    digits = b".%09d" % abs(nanos) if nanos else b""
-    return b"%b%d%b" % (b"-" * (interval.micros < 0), abs(whole), digits.rstrip(b"0"))
+    seconds = Decimal(repr(_debezium_float(interval)))
+    cut = seconds.quantize(_NANO, ROUND_DOWN)
+    return f"{cut:f}".rstrip("0").rstrip(".").encode()
 
 
 def _debezium_micros(interval: _Interval) -> int:
-    whole, nanos = _debezium_nanos(interval)
     days = (interval.years * 12 + interval.months) * _DAYS_PER_MONTH + interval.days
     minutes = (days * 24 + interval.hours) * 60 + interval.minutes
-    micros = (minutes * 60 + (whole + nanos / 1e9)) * 1e6
+    micros = (minutes * 60 + _debezium_float(interval)) * 1e6
     return int(max(-MAX_INT64 - 1, min(MAX_INT64, micros)))

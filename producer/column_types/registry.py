@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from producer.column_types.arrays import array_type, debezium_array_type, integer_vector_type
+from producer.column_types.arrays import array_type, integer_vector_type
 from producer.column_types.binary import bit_type, bytea_type, opaque_type
 from producer.column_types.column_type import ColumnType, TypeFacts, ValueModes
+from producer.column_types.debezium_arrays import debezium_array_type, without_values
 from producer.column_types.decimals import money_type, numeric_type
 from producer.column_types.geometry import GEOMETRIC_TYPES, POINT_TYPE, POSTGIS_TYPES, java_text
 from producer.column_types.hstore import hstore_type
@@ -34,7 +35,7 @@ def column_type(facts: TypeFacts, type_modifier: int, modes: ValueModes) -> Colu
 
 def _known(facts: TypeFacts, modifier: int, modes: ValueModes) -> ColumnType | None:
     if facts.kind == "d" and facts.base is not None:
-        return _known(facts.base, facts.base_modifier, modes)
+        return _domain(facts.base, facts.base_modifier, modes)
     if facts.kind == "e":
         return enum_type(facts.labels, modes)
     if facts.element is not None:
@@ -42,6 +43,13 @@ def _known(facts: TypeFacts, modifier: int, modes: ValueModes) -> ColumnType | N
     if facts.pg_schema == PG_CATALOG:
         return _built_in(facts.name, modifier, modes)
     return _of_extension(facts, modes) if facts.kind == "b" else None
+
+
+def _domain(base: TypeFacts, modifier: int, modes: ValueModes) -> ColumnType | None:
+    found = _known(base, modifier, modes)
+    if found is None or base.element is None or not modes.debezium_values:
+        return found
+    return replace(found, unavailable=None)
 
 
 def _array(
@@ -65,6 +73,9 @@ def _built_in(name: str, modifier: int, modes: ValueModes) -> ColumnType | None:
     if name in NUMBER_TYPES:
         return NUMBER_TYPES[name]
     if name in STRING_TYPES:
+        has_no_value = name == "name" and modes.debezium_values
+        if has_no_value and not modes.include_unknown_datatypes:
+            return without_values(string_type(name, modes))
         return string_type(name, modes)
     match name:
         case "numeric":

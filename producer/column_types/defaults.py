@@ -1,0 +1,173 @@
+"""Values that are in no row: a column's default, and what Debezium invents. Pure.
+
+A default stands in the schema, for readers of rows that lack the column. Which types have
+one, and that a function's result is announced as the type's zero, is as in Debezium. Where
+Debezium announces a part of an expression ('a' of 'a' || 'b') there is none here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from producer.column_types.column_type import ColumnType
+from producer.column_types.geometry import EMPTY_WKB, point
+from producer.connect_schema import (
+    ARRAY,
+    BOOLEAN,
+    BYTES,
+    FLOAT32,
+    FLOAT64,
+    MAP,
+    STRING,
+    STRUCT,
+)
+
+_GENERATED: Final = {
+    "bool": b"f",
+    "bit": b"0",
+    "varbit": b"0",
+    "int2": b"0",
+    "int4": b"0",
+    "int8": b"0",
+    "float4": b"0",
+    "float8": b"0",
+    "numeric": b"0.0",
+    "bpchar": b"",
+    "varchar": b"",
+    "text": b"",
+    "json": b"{}",
+    "jsonb": b"{}",
+    "xml": b"",
+    "uuid": b"00000000-0000-0000-0000-000000000000",
+    "date": b"1970-01-01",
+    "time": b"00:00:00",
+    "timestamp": b"1970-01-01 00:00:00",
+    "timestamptz": b"1970-01-01 00:00:00+00",
+    "interval": b"PT0S",
+}
+"""What stands for a function's result, by the types whose defaults are announced."""
+
+_ENUM: Final = "io.debezium.data.Enum"
+_TEMPORAL_WORDS: Final = re.compile(r"(?:CURRENT_(?:DATE|TIME|TIMESTAMP)|LOCALTIME)\b").match
+_TEMPORAL: Final = ("date", "time", "timestamp", "timestamptz")
+_USER_WORDS: Final = frozenset(("CURRENT_USER", "SESSION_USER", "USER", "CURRENT_CATALOG"))
+_is_function = re.compile(r"\(?[A-Za-z0-9_]+\(.*\)", re.DOTALL).match
+_first_literal = re.compile(r"'(.*?)'").search
+_CASTS = r"(?:::[\w \"]+(?:\([\d, ]+\))?)*"
+_whole_literal = re.compile(rf"(?P<escaped>E)?'(?P<text>(?:[^']|'')*)'{_CASTS}").fullmatch
+_whole_word = re.compile(rf"(?P<text>true|false|-?[\d.]+(?:e[+-]?\d+)?){_CASTS}").fullmatch
+_words_as_text: Final = {"true": "t", "false": "f"}
+
+
+def default_value(
+    column_type: ColumnType, expression: str | None, *, debezium_values: bool = False
+) -> Any:
+    """Return the value of a default's text, as pg_get_expr writes it; None where there is none.
+
+    `debezium_values` takes the first literal of whatever the expression is, as Debezium does.
+    """
+    if expression is None or expression.startswith("NULL::"):
+        return None
+    is_enum = column_type.schema.name == _ENUM
+    generated = _GENERATED.get(column_type.name)
+    if column_type.schema.type == STRUCT or (generated is None and not is_enum):
+        return None
+    if _is_generated(column_type.name, expression):
+        text = generated
+    else:
+        text = (_debezium_literal if debezium_values else _literal)(expression)
+    if text is None:
+        return None
+    try:
+        value = column_type.parse(text)
+    except ValueError:
+        return None
+    return _with_scale(value, column_type) if column_type.name == "numeric" else value
+
+
+def _is_generated(name: str, expression: str) -> bool:
+    if _is_function(expression):
+        return True
+    return name in _TEMPORAL and _TEMPORAL_WORDS(expression) is not None
+
+
+def _literal(expression: str) -> bytes | None:
+    """Return the text of an expression that is one constant; None of any other."""
+    if expression in _USER_WORDS:
+        return b""
+    match = _whole_literal(expression)
+    if match is not None:
+        text = match["text"].replace("''", "'")
+        return (text.replace("\\\\", "\\") if match["escaped"] else text).encode()
+    match = _whole_word(expression)
+    if match is None:
+        return None
+    return _words_as_text.get(match["text"], match["text"]).encode()
+
+
+def _debezium_literal(expression: str) -> bytes | None:
+    if "'" not in expression:
+        return _words_as_text.get(expression, expression).encode()
+    match = _first_literal(expression)
+    return None if match is None else match[1].encode()
+
+
+def _with_scale(value: Any, column_type: ColumnType) -> Any:
+    """Return a number of mode string with all the digits that its column shows."""
+    if not isinstance(value, str) or not column_type.scale or not value[-1:].isdigit():
+        return value
+    whole, _, fraction = value.partition(".")
+    return f"{whole}.{fraction.ljust(column_type.scale, '0')}"
+
+
+_ZEROS: Final[dict[str, Any]] = {
+    BOOLEAN: False,
+    FLOAT32: 0.0,
+    FLOAT64: 0.0,
+    BYTES: b"",
+    ARRAY: [],
+    MAP: {},
+}
+_ZERO_STRINGS: Final = {
+    "io.debezium.time.ZonedTimestamp": "1970-01-01T00:00:00Z",
+    "io.debezium.time.ZonedTime": "00:00:00Z",
+    "io.debezium.time.IsoTimestamp": "1970-01-01T00:00:00Z",
+    "io.debezium.time.IsoDate": "1970-01-01Z",
+    "io.debezium.time.IsoTime": "00:00:00Z",
+    "io.debezium.time.Interval": "P0Y0M0DT0H0M0S",
+}
+
+
+def zero_value(column_type: ColumnType) -> Any:
+    """Return what Debezium invents for a NOT NULL column whose value was not sent.
+
+    Such a value was never in the row; only `debezium_values` asks for it.
+    """
+    schema = column_type.schema
+    if schema.type == STRING:
+        return _zero_string(column_type)
+    if schema.type == STRUCT:
+        return _zero_struct(str(schema.name))
+    if schema.type == BYTES and schema.name == "org.apache.kafka.connect.data.Decimal":
+        return b"\0"
+    return _ZEROS.get(schema.type, 0)
+
+
+def _zero_string(column_type: ColumnType) -> str:
+    name = column_type.schema.name
+    if column_type.name == "hstore":
+        return "{}"
+    if column_type.scale is not None:
+        return f"0.{'0' * column_type.scale}" if column_type.scale else "0"
+    return _ZERO_STRINGS.get(name or "", "")
+
+
+def _zero_struct(name: str) -> dict[str, Any]:
+    if name.endswith("Point"):
+        return point(0.0, 0.0)
+    if name.endswith("Decimal"):
+        return {"scale": 0, "value": b"\0"}
+    if name.endswith("Vector"):
+        return {"dimensions": 0, "vector": {}}
+    return {"wkb": EMPTY_WKB, "srid": None}
