@@ -24,13 +24,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from fastavro.schema import SchemaParseException, parse_schema, to_parsing_canonical_form
+from fastavro.schema import SchemaParseException, to_parsing_canonical_form
 
 from producer.schema_changes import describe_changes
 from runtime.errors import Stop
 
 IDS: Final = "ids.json"
 LAST_ID: Final = 2**31 - 1
+"""Java reads the four bytes as a signed number."""
 
 
 class SchemaFilesUnusable(Stop):
@@ -51,13 +52,13 @@ class SchemaFiles:
 
     def id_of(self, subject: str, schema: str) -> int:
         """Return the id of the file that holds the schema, written now if it may be."""
-        wanted = _canonical(orjson.loads(schema))
+        wanted = to_parsing_canonical_form(orjson.loads(schema))
         try:
             with self._lock():
                 ids = self._read_ids()
                 names = self._files_of(subject)
                 for name in names:
-                    if _canonical(self._read(name)) == wanted:
+                    if self._canonical_file(name) == wanted:
                         return self._id_of_file(name, ids)
                 if not self._may_write:
                     raise SchemaFileMissing(self._advice(subject, names, schema))
@@ -83,9 +84,12 @@ class SchemaFiles:
         if not path.exists():
             return {}
         try:
-            return {str(name): int(number) for number, name in _json(path).items()}
+            ids = {str(name): int(number) for number, name in _json(path).items()}
         except (ValueError, AttributeError) as error:
             raise SchemaFilesUnusable(f"{path} is no object of ids and file names") from error
+        if any(not 0 < number <= LAST_ID for number in ids.values()):
+            raise SchemaFilesUnusable(f"{path} has an id that is not between 1 and {LAST_ID}")
+        return ids
 
     def _files_of(self, subject: str) -> list[str]:
         """Return the subject's files, the newest first."""
@@ -97,8 +101,12 @@ class SchemaFiles:
         }
         return [found[number] for number in sorted(found, reverse=True)]
 
-    def _read(self, name: str) -> Any:
-        return _json(self._folder / name)
+    def _canonical_file(self, name: str) -> str:
+        path = self._folder / name
+        try:
+            return to_parsing_canonical_form(_json(path))
+        except (SchemaParseException, KeyError, TypeError, ValueError) as error:
+            raise SchemaFilesUnusable(f"{path} holds no Avro schema: {error}") from error
 
     def _id_of_file(self, name: str, ids: dict[str, int]) -> int:
         if name in ids:
@@ -126,7 +134,7 @@ class SchemaFiles:
                 f"{self._folder} has no {name}; write it, with an id in {IDS}, or let the "
                 "producer write it with auto.register.schemas=true"
             )
-        changes = describe_changes(self._read(names[0]), orjson.loads(schema))
+        changes = describe_changes(_json(self._folder / names[0]), orjson.loads(schema))
         return (
             f"{names[0]} in {self._folder} is not the schema of the table any more: "
             f"{'; '.join(changes) or 'its names or types differ'}. Add {name}, with an id in "
@@ -140,13 +148,6 @@ def _json(path: Path) -> Any:
         return orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
         raise SchemaFilesUnusable(f"{path} is no JSON: {error}") from error
-
-
-def _canonical(schema: Any) -> str:
-    try:
-        return to_parsing_canonical_form(parse_schema(schema))
-    except (SchemaParseException, KeyError, TypeError, ValueError) as error:
-        raise SchemaFilesUnusable(f"a file holds no Avro schema: {error}") from error
 
 
 def _next_name(subject: str, names: list[str]) -> str:
