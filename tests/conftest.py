@@ -10,7 +10,9 @@ pytest_plugins = [
     "tests.fixtures.servers",
     "tests.fixtures.postgres",
     "tests.fixtures.kafka",
+    "tests.fixtures.schema_registry",
     "tests.fixtures.stages",
+    "tests.fixtures.capture",
     "tests.fixtures.pipeline",
 ]
 
