@@ -1,10 +1,11 @@
 """Turn the lines of a COPY into records, by code made for one table. Pure.
 
 COPY writes CSV, and a JSON string is CSV too: in `"`, with a backslash before each `"` and
-backslash. So COPY quotes text columns itself (FORCE_QUOTE), and numbers are JSON as they are; only
-the other types' values go through their encoders. What CSV does not escape is control
-characters: a line that has one, or that does not split into its columns, goes the slow way,
-field by field, and so does one with a value that has no form, so that the error names it.
+backslash. So COPY quotes text columns itself (FORCE_QUOTE), numbers are JSON as they are, and what
+else the server can write is in `server_forms`; only the other types' values go through their
+encoders. What CSV does not escape is control characters: a line that has one, or that does not
+split into its columns, goes the slow way, field by field, and so does one with a value that
+has no form, so that the error names it.
 
 A record is constants with cells between them. They are found by writing one row of markers
 with the very function that writes any row, and cutting its result at the markers: so whatever
@@ -19,7 +20,8 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import Any, Final, TypedDict, cast
 
-from producer.row_codec import CellCodec, Text
+from producer.row_codec import Cell, CellCodec, Text
+from producer.snapshot.server_forms import ServerForm
 
 DELIMITER: Final = b"\x1f"
 NULL: Final = b"null"
@@ -45,10 +47,17 @@ class CopiedColumn:
     number: int  # Among the relation's columns.
     name: str
     codec: CellCodec
-    is_number: bool = False
-    """The text is the cell."""
-    is_text: bool = False
-    """The text, quoted, is the cell: COPY quotes it."""
+    form: ServerForm | None = None
+
+    def cell(self, field: Text) -> Cell:
+        """Return the cell of a field that its form does not make one."""
+        if field == NULL.decode():
+            return self.codec.null
+        text = _unquoted_text(field) if field[:1] == '"' else field
+        if self.form is not None and not self.form.is_text:
+            text = text[1:]
+        assert self.codec.encode is not None  # noqa: S101 - other columns are not read.
+        return self.codec.encode(text.encode("latin-1"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +137,17 @@ def read_lines(lines, value, key):
 
 
 def _assignment(column: CopiedColumn, names: dict[str, Any]) -> str:
-    number, codec = column.number, column.codec
+    number, codec, server = column.number, column.codec, column.form
     names[f"null{number}"] = codec.null
-    if column.is_number or column.is_text:
-        if codec.null == NULL.decode():
-            return ""
-        return f"            if v{number} == 'null': v{number} = null{number}\n"
+    code = ""
+    if server is not None:
+        if server.is_other is not None:
+            names[f"cell{number}"] = column.cell
+            code += f"            value = v{number}\n"
+            code += f"            if {server.is_other}: v{number} = cell{number}(value)\n"
+        if codec.null != NULL.decode():
+            code += f"            if v{number} == 'null': v{number} = null{number}\n"
+        return code
     names[f"encode{number}"] = codec.encode
     call = f"encode{number}(value.encode('latin-1'))"
     form = call if codec.form is None else codec.form.format(call=call)

@@ -172,7 +172,7 @@ def _read_chunks(pipe: Pipe, start: ReaderStart) -> None:
 def _records(parts: ReadParts, relation: Relation, reading: Reading) -> TableRecords:
     shape = parts.shape(relation)
     topic = parts.topic(shape.pg_schema, shape.table)
-    return TableRecords(parts.writer, parts.writer.relation(shape, topic), reading)
+    return TableRecords(parts.writer, relation, parts.writer.relation(shape, topic), reading)
 
 
 def _end_with_parent() -> None:

@@ -16,14 +16,25 @@ _OPTIONS = (
 
 def copy_chunk(table: SnapshotTable, chunk: Chunk, columns: Sequence[CopiedColumn]) -> sql.Composed:
     """Return the COPY that writes the chunk's rows as `copied_rows` reads them."""
-    texts = [sql.Identifier(column.name) for column in columns if column.is_text]
+    texts = [
+        sql.Identifier(column.name)
+        for column in columns
+        if column.form is not None and column.form.is_quoted
+    ]
     quoted = (
         sql.SQL(", FORCE_QUOTE ({})").format(sql.SQL(", ").join(texts)) if texts else sql.SQL("")
     )
-    names = sql.SQL(", ").join(sql.Identifier(column.name) for column in columns)
+    names = sql.SQL(", ").join(_selected(column) for column in columns)
     return sql.SQL("COPY (SELECT {} {}) TO STDOUT {}").format(
         names, _from(table, chunk), sql.SQL(_OPTIONS).format(quoted)
     )
+
+
+def _selected(column: CopiedColumn) -> sql.Composable:
+    name = sql.Identifier(column.name)
+    if column.form is None:
+        return name
+    return sql.SQL("{} AS {}").format(sql.SQL(column.form.expression).format(name), name)
 
 
 def has_rows(table: SnapshotTable, chunk: Chunk) -> sql.Composed:

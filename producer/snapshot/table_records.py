@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from producer.column_types.numbers import encode_int2, encode_int4, encode_int8
-from producer.column_types.strings import encode_string
 from producer.errors import MalformedMessage
 from producer.event_writer import EventWriter, RelationEvents
-from producer.inline_forms import INLINE_FORMS
 from producer.json_events import JsonEvents
-from producer.row_codec import Cells
+from producer.pgoutput import Relation
+from producer.row_codec import Cell, Cells
 from producer.snapshot.copied_rows import (
     CopiedColumn,
     Message,
@@ -26,15 +24,19 @@ from producer.snapshot.copied_rows import (
     split_fields,
 )
 from producer.snapshot.marks import Mark, Reading
-
-_TEXT_FORM = INLINE_FORMS[encode_string]
-_NUMBER_FORMS = {INLINE_FORMS[encode] for encode in (encode_int2, encode_int4, encode_int8)}
+from producer.snapshot.server_forms import ESCAPE, server_form
 
 
 class TableRecords:
     """One table's rows in the output; `columns` is what a COPY of it must write."""
 
-    def __init__(self, writer: EventWriter, relation: RelationEvents, reading: Reading) -> None:
+    def __init__(
+        self,
+        writer: EventWriter,
+        described: Relation,
+        relation: RelationEvents,
+        reading: Reading,
+    ) -> None:
         self._writer = writer
         self._relation = relation
         self._reading = reading
@@ -42,19 +44,17 @@ class TableRecords:
         shape = relation.shape
         self._width = len(shape.columns)
         self.topic = relation.topic
-        self.columns = [
-            CopiedColumn(
-                number,
-                shape.columns[number].name,
-                codec,
-                is_number=codec.form in _NUMBER_FORMS,
-                is_text=codec.form == _TEXT_FORM,
-            )
-            for number, codec in enumerate(relation.rows.codecs)
-            if codec.encode is not None
-        ]
+        is_json = isinstance(writer, JsonEvents)
+        self.columns = []
+        for number, codec in enumerate(relation.rows.codecs):
+            column, form = shape.columns[number], None
+            if codec.encode is None or column.type is None:
+                continue
+            if is_json and column.rule is None:
+                form = server_form(described.columns[number], column.type)
+            self.columns.append(CopiedColumn(number, column.name, codec, form))
         self._read_lines = None
-        if isinstance(writer, JsonEvents):
+        if is_json:
             value, key = self._templates()
             self._read_lines = compile_read_lines(self.columns, value, key, self._read_slowly)
 
@@ -89,9 +89,20 @@ class TableRecords:
                 f"for {len(self.columns)} columns"
             )
         texts: list[bytes | None] = [None] * self._width
+        written: dict[int, Cell] = {}
         for column, field in zip(self.columns, fields, strict=True):
-            texts[column.number] = field
-        return self._message(self._relation.rows.from_texts(texts), mark)
+            form = column.form
+            if field is None or form is None or form.is_text:
+                texts[column.number] = field
+            elif field[:1] == ESCAPE.encode():
+                texts[column.number] = field[1:]
+            else:
+                text = field.decode("latin-1")
+                written[column.number] = f'"{text}"' if form.is_quoted else text
+        cells = list(self._relation.rows.from_texts(texts))
+        for number, cell in written.items():
+            cells[number] = cell
+        return self._message(tuple(cells), mark)
 
     def _message(self, cells: Cells, mark: Mark) -> Message:
         relation, writer = self._relation, self._writer
