@@ -7,17 +7,18 @@ a configuration they are Debezium's, except where those lose or falsify what was
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic.fields import FieldInfo
 
+from producer.configuration import unused
 from producer.configuration.assignment import assign
 from producer.configuration.config_providers import resolve
 from producer.configuration.configuration_file import read_properties
 from producer.configuration.delivery import DeliverySettings
-from producer.configuration.property import ENVIRONMENT, Adopted, Property
+from producer.configuration.property import ENVIRONMENT, Adopted, Property, variable_of
 from producer.configuration.snapshots import SnapshotSettings
 from producer.configuration.source import SourceSettings
 from producer.configuration.tables import TableSettings
@@ -93,6 +94,18 @@ class ProducerSettings(
         if problems:
             raise InvalidSettings(f"cannot use {path}: {'; '.join(problems)}")
         return cls.of(given, cls._defaults(given, with_file=True)), assigned.notes
+
+    @classmethod
+    def why_unknown(cls, name: str, known: Iterable[str]) -> str:
+        """Return why a property of Debezium cannot be set by the environment, or a near name."""
+        if name.startswith(("BEMI_PRODUCER_COLUMN_MASK", "BEMI_PRODUCER_COLUMN_TRUNCATE")):
+            return f"{name} cannot be told from others; use BEMI_PRODUCER_COLUMN_RULES"
+        for entry in unused.UNUSED:
+            family = entry.name.endswith("*")
+            variable = variable_of(entry.name.rstrip("*."))
+            if name == variable or (family and name.startswith(f"{variable}_")):
+                return f"{name} ({entry.name}) is not used: {entry.reason}"
+        return super().why_unknown(name, known)
 
     @classmethod
     def _defaults(cls, given: Mapping[str, Given], *, with_file: bool) -> dict[str, Any]:

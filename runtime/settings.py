@@ -8,7 +8,7 @@ because a misspelt setting that is ignored is found too late.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -108,15 +108,20 @@ class StageSettings(BaseSettings):
             elif name.endswith("_FILE") and name.removesuffix("_FILE") in known:
                 values[name.removesuffix("_FILE")] = _read_secret(name, value)
             elif name.startswith(cls.own_prefixes):
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise InvalidSettings(f"unknown setting {name}{hint}")
+                raise InvalidSettings(cls.why_unknown(name, known))
         given = {}
         for attribute, names in variables.items():
             name_given = next((name for name in names if name in values), None)
             if name_given is not None:
                 given[attribute] = Given(name_given, values[name_given])
         return given
+
+    @classmethod
+    def why_unknown(cls, name: str, known: Iterable[str]) -> str:
+        """Return what to tell of a variable that is none of the known ones."""
+        near = difflib.get_close_matches(name, list(known), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"unknown setting {name}{hint}"
 
     @classmethod
     def of(
@@ -174,5 +179,6 @@ class SourceDatabase(StageSettings):
     db_sslmode: str = Field(
         "prefer",
         validation_alias="DB_SSLMODE",
+        pattern="^(disable|allow|prefer|require|verify-ca|verify-full)$",
         description="libpq's sslmode for the tracked database.",
     )

@@ -35,8 +35,8 @@ def resolve(properties: Mapping[str, str], environ: Mapping[str, str]) -> dict[s
     """
     providers: dict[str, Provider] = {
         "env": lambda _, key: environ[key],
-        "file": lambda path, key: javaproperties.loads(Path(path).read_text())[key],
-        "dir": lambda path, key: (Path(path) / key).read_text(),
+        "file": lambda path, key: javaproperties.loads(Path(path).read_text(encoding="utf-8"))[key],
+        "dir": lambda path, key: (Path(path) / key).read_text(encoding="utf-8"),
     }
     kinds = _USUAL | _configured(properties)
     resolved = {}

@@ -17,7 +17,7 @@ def read_properties(path: Path) -> dict[str, str]:
     Raises InvalidSettings when it cannot be read or is neither.
     """
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidSettings(f"cannot read the configuration {path}: {error}") from error
     if text.lstrip().startswith("{"):

@@ -11,50 +11,22 @@ from collections.abc import Mapping
 from typing import Final
 
 from producer.configuration.assigned import Assigned
+from producer.configuration.unused import Unused
+from producer.registry_settings import AVRO_CONVERTERS, registry_settings
+from runtime.errors import Stop
 from runtime.settings import Given
 
-JSON: Final = frozenset({"org.apache.kafka.connect.json.JsonConverter", "JsonConverter", "Json"})
-CONFLUENT: Final = frozenset({"io.confluent.connect.avro.AvroConverter"})
-APICURIO: Final = frozenset(
-    {
-        "io.apicurio.registry.utils.converter.AvroConverter",
-        "io.apicurio.registry.utils.converter.ExtAvroConverter",
-    }
-)
-_SIDES = ("key", "value")
-_APICURIO_API = re.compile(r"/apis/registry/v\d+/?$")
-_AS_CONFLUENT = "apicurio.registry.as-confluent"
+JSON_CONVERTERS: Final = ("org.apache.kafka.connect.json.JsonConverter", "JsonConverter")
+SCHEMA_DIRECTORY: Final = "bemi.avro.schema.directory"
+_SIDES: Final = ("key", "value")
+_REGISTRY: Final = re.compile(r"schema\.registry\.url|apicurio\.registry\.url")
 
-# Sub-properties that are a setting of both sides together.
-_REGISTRY: Final = {
-    "schema.registry.url": "schema_registry_url",
-    "apicurio.registry.url": "schema_registry_url",
-    "basic.auth.user.info": "schema_registry_user_info",
-    "schema.registry.basic.auth.user.info": "schema_registry_user_info",
-    "auto.register.schemas": "schema_registry_auto_register",
-    "apicurio.registry.auto-register": "schema_registry_auto_register",
-    "replace.null.with.default": "replace_null_with_default",
-}
-# Sub-properties with the values that change nothing; None accepts every value.
-_NO_CHANGE: Final[dict[str, tuple[str, ...] | None]] = {
-    "converter.type": None,
-    "schemas.cache.size": None,
-    "schemas.cache.config": None,
-    "max.schemas.per.subject": None,
-    "decimal.format": ("base64",),
-    "basic.auth.credentials.source": ("user_info", "url"),
-    "key.subject.name.strategy": ("io.confluent.kafka.serializers.subject.topicnamestrategy",),
-    "value.subject.name.strategy": ("io.confluent.kafka.serializers.subject.topicnamestrategy",),
-    "connect.meta.data": ("true",),
-    "enhanced.avro.schema.support": ("false",),
-    "use.latest.version": ("false",),
-    "normalize.schemas": ("false",),
-    "scrub.invalid.names": ("false",),
-    "generalized.sum.type.support": ("false",),
-    "apicurio.registry.find-latest": None,
-    "apicurio.registry.headers.enabled": ("false",),
-    _AS_CONFLUENT: ("true",),
-}
+# What JsonConverter has besides schemas.enable.
+_OF_JSON: Final = (
+    Unused("converter.type", "it says which converter it is", None),
+    Unused("schemas.cache.size", "it sizes a cache", None),
+    Unused("decimal.format", "a precise decimal is bytes in base64", ("base64",)),
+)
 
 
 def is_of_converter(name: str) -> bool:
@@ -66,58 +38,77 @@ def assign_converters(properties: Mapping[str, str], assigned: Assigned) -> None
     """Add the formats, and what the registry needs, to the settings."""
     for side in _SIDES:
         name = f"{side}.converter"
-        prefix = f"{name}."
-        own = {key.removeprefix(prefix): value for key, value in properties.items()
-               if key.startswith(prefix)}  # fmt: skip
         converter = properties.get(name, "").strip()
-        if converter in CONFLUENT | APICURIO:
+        prefix = f"{name}."
+        own = {
+            key.removeprefix(prefix): value
+            for key, value in properties.items()
+            if is_of_converter(key) and key.startswith(prefix)
+        }
+        _assign_null(prefix, own, assigned)
+        if converter in AVRO_CONVERTERS:
             assigned.give(f"{side}_format", Given(name, "avro"))
-            if converter in APICURIO:
-                own = _as_confluent(own, name, assigned)
-        elif not converter or converter in JSON:
-            with_schemas = own.pop("schemas.enable", "true")
-            if converter or f"{prefix}schemas.enable" in properties:
-                assigned.give(f"{side}_format", Given(name, _json_format(with_schemas)))
+            if SCHEMA_DIRECTORY not in properties or any(map(_REGISTRY.fullmatch, own)):
+                _assign_registry(prefix, own, assigned)
+        elif converter in JSON_CONVERTERS or not converter:
+            _assign_json(side, own, assigned)
         else:
             assigned.problems.append(
                 f"{name} is refused: {converter} is Java code; keys and values are written as "
                 "JsonConverter or AvroConverter do"
             )
+
+
+def _assign_null(prefix: str, own: dict[str, str], assigned: Assigned) -> None:
+    """Take out what the converters call the one setting that they have in common."""
+    if (value := own.pop("replace.null.with.default", None)) is not None:
+        name = f"{prefix}replace.null.with.default"
+        assigned.give("replace_null_with_default", Given(name, value))
+    if (value := own.pop("ignore.default.for.nullables", None)) is not None:
+        name = f"{prefix}ignore.default.for.nullables"
+        replaces = "false" if value.strip().lower() == "true" else "true"
+        assigned.give("replace_null_with_default", Given(name, replaces))
+
+
+def _assign_json(side: str, own: dict[str, str], assigned: Assigned) -> None:
+    with_schemas = own.pop("schemas.enable", "true").strip().lower()
+    name = f"{side}.converter.schemas.enable"
+    if with_schemas not in ("true", "false"):
+        assigned.problems.append(f"{name} has to be true or false")
+    assigned.give(
+        f"{side}_format", Given(name, "json_schemas" if with_schemas == "true" else "json")
+    )
+    for key, value in own.items():
+        entry = next((entry for entry in _OF_JSON if entry.name == key), None)
+        if entry is None:
+            assigned.problems.append(
+                f"{side}.converter.{key} is refused: JsonConverter has no such property"
+            )
+        elif not entry.accepts(value):
+            assigned.problems.append(f"{side}.converter.{key} is refused: {entry.reason}")
+
+
+def _assign_registry(prefix: str, own: Mapping[str, str], assigned: Assigned) -> None:
+    try:
+        registry = registry_settings(own)
+    except Stop as error:
+        assigned.problems.append(f"{prefix}*: {error}")
+        return
+    found = {
+        "schema_registry_url": registry.url,
+        "schema_registry_user_info": registry.user_info,
+        "schema_registry_auto_register": registry.auto_register_schemas,
+        "schema_registry_normalize": registry.normalize_schemas,
+        "schema_registry_ca_location": registry.ca_location,
+        "schema_registry_certificate_location": registry.certificate_location,
+        "schema_registry_key_location": registry.key_location,
+        "schema_registry_key_password": registry.key_password,
+    }
+    for attribute, value in found.items():
+        if value is None:
             continue
-        own.pop("schemas.enable", None)
-        for key, value in own.items():
-            _assign_property(prefix + key, key, value, assigned)
-
-
-def _assign_property(name: str, key: str, value: str, assigned: Assigned) -> None:
-    if key == "ignore.default.for.nullables":
-        key, value = "replace.null.with.default", str(value.strip().lower() != "true").lower()
-    if key in _REGISTRY:
-        attribute = _REGISTRY[key]
-        if assigned.given.get(attribute, Given(name, value)).value != value:
+        if attribute in assigned.given and assigned.given[attribute].value != value:
             assigned.problems.append(
-                f"{name} is refused: keys and values have {key} in common, and it differs"
+                "key.converter.* and value.converter.* name two registries, or one in two ways"
             )
-        assigned.give(attribute, Given(name, value))
-    elif key not in _NO_CHANGE:
-        assigned.problems.append(f"{name} is refused: the converter's property is not known here")
-    else:
-        accepted = _NO_CHANGE[key]
-        if accepted is not None and value.strip().lower() not in accepted:
-            assigned.problems.append(
-                f"{name} is refused: what is written would differ; only {accepted[0]} is as here"
-            )
-
-
-def _json_format(with_schemas: str) -> str:
-    return "json" if with_schemas.strip().lower() == "false" else "json_schemas"
-
-
-def _as_confluent(own: Mapping[str, str], name: str, assigned: Assigned) -> dict[str, str]:
-    """Return the properties with the registry's address for Confluent's API."""
-    if own.get(_AS_CONFLUENT, "").strip().lower() != "true":
-        assigned.problems.append(
-            f"{name}.{_AS_CONFLUENT} must be true: records carry ids of four bytes, as Confluent's"
-        )
-    url = own.get("apicurio.registry.url", "")
-    return {**own, "apicurio.registry.url": _APICURIO_API.sub("/apis/ccompat/v7", url)}
+        assigned.give(attribute, Given(f"{prefix}*", value))

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from producer.configuration.property import Adopted, Count, Flag, Named, Property, Word
+from producer.configuration.expressions import compile_expressions
+from producer.configuration.property import Adopted, Count, Flag, Named, Property, Word, checked
 from runtime.settings import StageSettings
 
+_GROUPS = "topic.creation.groups"
 Format = Literal["json", "json_schemas", "avro"]
+
+
+_GROUP = re.compile(r"topic\.creation\.([^.]+)\.(.+)")
+
+
+def _check_topic_creation(creation: dict[str, str]) -> None:
+    groups = {"default", *(name.strip() for name in creation.get(_GROUPS, "").split(","))}
+    for name, value in creation.items():
+        match = _GROUP.fullmatch(name)
+        if name == _GROUPS:
+            continue
+        if match is None or match[1] not in groups:
+            raise ValueError(f"{name} belongs to no group of {_GROUPS}")
+        if match[2] in ("partitions", "replication.factor"):
+            int(value)
+        elif match[2] in ("include", "exclude"):
+            compile_expressions(value.split(","))
 
 
 class DeliverySettings(StageSettings):
@@ -39,7 +59,9 @@ class DeliverySettings(StageSettings):
     topic_heartbeat_name: Annotated[str, Property("topic.heartbeat.name")] = Field(
         "", description="Name of the heartbeat topic as a whole, in place of prefix and prefix."
     )
-    topic_creation: Annotated[Named, Property("bemi.topic.creation")] = Field(
+    topic_creation: Annotated[
+        Named, checked(_check_topic_creation), Property("bemi.topic.creation")
+    ] = Field(
         {},
         description="Connect's properties topic.creation.*, for the topics that are made. A file "
         "has each by its own name; in the environment they are one JSON object.",
@@ -65,14 +87,31 @@ class DeliverySettings(StageSettings):
         "(replace.null.with.default).",
     )
     schema_registry_url: Annotated[str, Property("bemi.schema.registry.url")] = Field(
-        "", description="Where Avro schemas are registered (schema.registry.url)."
+        "",
+        description="Where Avro schemas are registered, by Confluent's API. A file says this and "
+        "the next ones by key.converter.* and value.converter.*.",
     )
     schema_registry_user_info: Annotated[SecretStr, Property("bemi.schema.registry.user.info")] = (
-        Field(SecretStr(""), description="`user:password` for it (basic.auth.user.info).")
+        Field(SecretStr(""), description="`user:password` for the registry.")
     )
     schema_registry_auto_register: Annotated[
         Flag, Property("bemi.schema.registry.auto.register")
-    ] = Field(True, description="Register schemas that are new (auto.register.schemas).")
+    ] = Field(True, description="Register schemas that are new.")
+    schema_registry_normalize: Annotated[Flag, Property("bemi.schema.registry.normalize")] = Field(
+        False, description="Let the registry take schemas for the same that differ in order only."
+    )
+    schema_registry_ca_location: Annotated[str, Property("bemi.schema.registry.ca.location")] = (
+        Field("", description="PEM file of the authorities that sign the registry's certificate.")
+    )
+    schema_registry_certificate_location: Annotated[
+        str, Property("bemi.schema.registry.certificate.location")
+    ] = Field("", description="PEM file of the certificate shown to the registry.")
+    schema_registry_key_location: Annotated[str, Property("bemi.schema.registry.key.location")] = (
+        Field("", description="PEM file of its key, where that is apart.")
+    )
+    schema_registry_key_password: Annotated[
+        SecretStr, Property("bemi.schema.registry.key.password")
+    ] = Field(SecretStr(""), description="Password of that key.")
     avro_schema_directory: Annotated[str, Property("bemi.avro.schema.directory")] = Field(
         "",
         description="Folder of Avro schemas and their ids, in place of a registry.",

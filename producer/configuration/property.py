@@ -74,6 +74,19 @@ def checked(parse: Callable[[Any], object]) -> AfterValidator:
     return AfterValidator(check)
 
 
+def each_of(*words: str) -> AfterValidator:
+    """Return a validator of a list that may hold these words only."""
+
+    def check(value: tuple[str, ...]) -> tuple[str, ...]:
+        lowered = tuple(item.lower() for item in value)
+        unknown = [item for item in lowered if item not in words]
+        if unknown:
+            raise ValueError(f"{unknown[0]} is not there; it may be {', '.join(words)}")
+        return lowered
+
+    return AfterValidator(check)
+
+
 def _stripped(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
 

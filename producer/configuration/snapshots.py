@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from producer.configuration.property import Count, Expressions, Flag, Named, Property, Word, Words
+from producer.configuration.property import (
+    Count,
+    Expressions,
+    Flag,
+    Named,
+    Property,
+    Word,
+    Words,
+    each_of,
+)
 from runtime.settings import StageSettings
 
 
@@ -82,9 +91,9 @@ class SnapshotSettings(StageSettings):
     signal_data_collection: Annotated[str, Property("signal.data.collection")] = Field(
         "", description="Table that signals are inserted into, `schema.table`."
     )
-    signal_enabled_channels: Annotated[Words, Property("signal.enabled.channels")] = Field(
-        ("source",), description="Where signals come from: source, kafka, file."
-    )
+    signal_enabled_channels: Annotated[
+        Words, each_of("source", "kafka", "file"), Property("signal.enabled.channels")
+    ] = Field(("source",), description="Where signals come from: source, kafka, file.")
     signal_poll_interval_ms: Annotated[Count, Property("signal.poll.interval.ms")] = Field(
         5_000, ge=1, description="How often the channels are looked at, in milliseconds."
     )
@@ -103,9 +112,15 @@ class SnapshotSettings(StageSettings):
     signal_file: Annotated[str, Property("signal.file")] = Field(
         "file-signals.txt", description="File of signals, one JSON object a line."
     )
-    notification_enabled_channels: Annotated[Words, Property("notification.enabled.channels")] = (
-        Field((), description="Where the progress of snapshots is told: sink, log.")
-    )
+    notification_enabled_channels: Annotated[
+        Words, each_of("sink", "log"), Property("notification.enabled.channels")
+    ] = Field((), description="Where the progress of snapshots is told: sink, log.")
     notification_sink_topic_name: Annotated[str, Property("notification.sink.topic.name")] = Field(
         "", description="Topic of the notifications of channel sink."
     )
+
+    @model_validator(mode="after")
+    def _names_the_topic_of_notifications(self) -> SnapshotSettings:
+        if "sink" in self.notification_enabled_channels and not self.notification_sink_topic_name:
+            raise ValueError("notification.sink.topic.name is missing for the channel sink")
+        return self

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from producer.configuration.expressions import (
     Expression,
@@ -17,6 +17,10 @@ from producer.configuration.expressions import (
     split_list,
 )
 from runtime.settings import InvalidSettings
+
+if TYPE_CHECKING:
+    # The settings are checked by what is here.
+    from producer.configuration.tables import TableSettings
 
 OPERATIONS = frozenset("crudtm")
 
@@ -27,22 +31,6 @@ _KEY_COLUMNS = re.compile(r"\s*([^:]+):([^:,]+(?:,[^:,]+)*)\s*")
 _REPLICA_IDENTITY = re.compile(
     r"\s*([^\s:]+):(?:(DEFAULT|FULL|NOTHING)|(INDEX) (\S+))\s*", re.IGNORECASE
 )
-
-
-class Filters(Protocol):
-    """The settings that the filters are made of."""
-
-    schema_include_list: tuple[str, ...]
-    schema_exclude_list: tuple[str, ...]
-    table_include_list: tuple[str, ...]
-    table_exclude_list: tuple[str, ...]
-    table_ignore_builtin: bool
-    column_include_list: tuple[str, ...]
-    column_exclude_list: tuple[str, ...]
-    message_prefix_include_list: tuple[str, ...]
-    message_prefix_exclude_list: tuple[str, ...]
-    message_key_columns: str
-    skipped_operations: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +60,7 @@ class TableFilters:
     ignore_builtin: bool = True
 
     @classmethod
-    def of(cls, settings: Filters) -> TableFilters:
+    def of(cls, settings: TableSettings) -> TableFilters:
         """Return the filters that the settings ask for."""
         return cls(
             _choice(settings.schema_include_list, settings.schema_exclude_list),

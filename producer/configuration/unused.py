@@ -47,7 +47,6 @@ _RENAMED: Final = {
     "table.blacklist": "table.exclude.list",
     "column.whitelist": "column.include.list",
     "column.blacklist": "column.exclude.list",
-    "heartbeat.topics.prefix": "topic.heartbeat.prefix",
     "toasted.value.placeholder": "unavailable.value.placeholder",
     "slot.drop_on_stop": "slot.drop.on.stop",
     "sanitize.field.names": "field.name.adjustment.mode",
@@ -62,6 +61,11 @@ REFUSED: Final = (
     *(
         Unused(old, f"Debezium has not read it since version 2; it is called {new}")
         for old, new in _RENAMED.items()
+    ),
+    Unused(
+        "heartbeat.topics.prefix",
+        "Debezium has not read it since version 2; it is called topic.heartbeat.prefix",
+        ("__debezium-heartbeat",),
     ),
     Unused(
         "connector.class",

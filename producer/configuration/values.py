@@ -6,10 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from producer.configuration.property import Adopted, Count, Flag, Property, Word
+from producer.configuration.property import Adopted, Count, Flag, Property, Word, checked
 from runtime.settings import StageSettings
 
 NameAdjustment = Literal["none", "avro", "avro_unicode"]
+
+
+_HEX = "hex:"
+
+
+def _check_placeholder(value: str) -> None:
+    if value.startswith(_HEX):
+        bytes.fromhex(value.removeprefix(_HEX))
 
 
 class ValueSettings(StageSettings):
@@ -62,12 +70,12 @@ class ValueSettings(StageSettings):
         True,
         description="Publish columns of types without a form of their own, as PostgreSQL's text.",
     )
-    unavailable_value_placeholder: Annotated[str, Property("unavailable.value.placeholder")] = (
-        Field(
-            "__debezium_unavailable_value",
-            description="Stands for a stored value that the server did not send; `hex:` and digits "
-            "for bytes.",
-        )
+    unavailable_value_placeholder: Annotated[
+        str, checked(_check_placeholder), Property("unavailable.value.placeholder")
+    ] = Field(
+        "__debezium_unavailable_value",
+        description="Stands for a stored value that the server did not send; `hex:` and digits "
+        "for bytes.",
     )
     event_converting_failure_handling_mode: Annotated[
         Literal["fail", "warn", "skip"],
