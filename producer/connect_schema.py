@@ -53,9 +53,12 @@ class ConnectSchema:
 
 
 def json_value(schema: ConnectSchema, value: Any) -> Any:
-    """Return the value as JsonConverter hands it to JSON: bytes as base64, NaN by name."""
-    if value is None:
-        return None
+    """Return the value as JsonConverter hands it to JSON: bytes as base64, NaN by name.
+
+    A str is itself whatever the schema: a placeholder may stand where another value would.
+    """
+    if value is None or isinstance(value, str):
+        return value
     kind = schema.type
     if kind == BYTES:
         return b64encode(value).decode()
@@ -64,7 +67,9 @@ def json_value(schema: ConnectSchema, value: Any) -> Any:
     if kind == STRUCT:
         return {name: json_value(field, value.get(name)) for name, field in schema.fields}
     if kind == ARRAY and schema.items is not None:
-        return [json_value(schema.items, item) for item in value]
+        items = schema.items
+        # A list inside is one more dimension of the array, which no schema tells of.
+        return [json_value(schema if isinstance(item, list) else items, item) for item in value]
     if kind == MAP and schema.items is not None:
         if schema.keys is not None and schema.keys.type != STRING:
             keys = schema.keys

@@ -19,7 +19,6 @@ from producer.column_types.column_type import ColumnType, TypeFacts, ValueModes
 from producer.column_types.numbers import NUMBER_TYPES
 from producer.connect_schema import (
     ARRAY,
-    INT16,
     INT32,
     INT64,
     STRING,
@@ -31,7 +30,7 @@ Elements = list[Any]
 
 _match_bounds = re.compile(rb"(?:\[-?\d+:-?\d+\])+=").match
 _escape = re.compile(rb"\\(.)", re.DOTALL)
-_INTEGERS: Final = (INT16, INT32, INT64)
+_INTEGERS: Final = (INT32, INT64)
 
 
 def array_type(element_facts: TypeFacts, element: ColumnType, modes: ValueModes) -> ColumnType:

@@ -31,8 +31,8 @@ class ColumnType:
     parse: Parse
     encode_json: EncodeJson
     unavailable: Any
-    """Connect value that stands for a stored value the server did not send (TOAST);
-    None where the type cannot express one."""
+    """Connect value that stands for a stored value the server did not send (TOAST); None where
+    the type cannot express one. In a lossless mode the placeholder itself, for every type."""
     name: str = ""
     """The declared type as pg_type names it: a domain's own name, not its base's."""
     scale: int | None = None

@@ -1,7 +1,8 @@
 """Arrays as Debezium 3.6 has them, with what is false in them. Pure; for `debezium_values` only.
 
-Not the same as Debezium's, because they depend on the Java machine: the addresses it sends
-for the parts of a text array of more than one dimension (null here), and an infinite date.
+Debezium reads an array's elements through the types of java.sql. What those make of infinity
+and of years before 1582 depends on the Java machine and is not copied, nor are the addresses
+that stand for the parts of a text array of more than one dimension.
 """
 
 from __future__ import annotations
@@ -80,6 +81,8 @@ def _parser(facts: TypeFacts, parse_element: Parse, *, allows_null: bool) -> Par
 def _element_parser(name: str, element: ColumnType) -> Parse:
     if name == "timetz":
         return lambda text: _without_fraction(element.parse(text))
+    if name == "time":
+        return lambda text: element.parse(_with_millis(text))
     if name == "numeric":
         return lambda text: element.parse(_plain_number(text))
     return element.parse
@@ -87,6 +90,10 @@ def _element_parser(name: str, element: ColumnType) -> Parse:
 
 def _without_fraction(time: str) -> str:
     return time.partition(".")[0].rstrip("Z") + "Z"
+
+
+def _with_millis(text: bytes) -> bytes:
+    return b"00:00:00" if text == b"24:00:00" else text[: len(b"00:00:00.000")]
 
 
 def _plain_number(text: bytes) -> bytes:

@@ -52,11 +52,14 @@ def unscaled_bytes(number: int) -> bytes:
 def numeric_type(modifier: int, modes: ValueModes) -> ColumnType:
     """Return the type of numeric with this modifier."""
     mode = modes.decimal_handling_mode
-    if mode == "double":
-        return ColumnType(ConnectSchema(FLOAT64), parse_float, encode_float, None)
     precision, scale = _precision_and_scale(modifier, modes)
+    if mode == "double":
+        return ColumnType(
+            *(ConnectSchema(FLOAT64), parse_float, encode_float, None),
+            scale=None if precision is None else scale,
+        )
     if mode == "string":
-        return _numeric_string(scale, modes)
+        return _numeric_string(None if precision is None else scale, modes)
     if precision is None:
         return ColumnType(VARIABLE_SCALE, _variable_scale, _encode_variable_scale, None)
     parse, encode = _fixed_scale(scale)
@@ -75,7 +78,7 @@ def _precision_and_scale(modifier: int, modes: ValueModes) -> tuple[int | None, 
     return precision, scale
 
 
-def _numeric_string(scale: int, modes: ValueModes) -> ColumnType:
+def _numeric_string(scale: int | None, modes: ValueModes) -> ColumnType:
     if not modes.debezium_values:
         return replace(text_type(modes), scale=scale)
 
@@ -83,7 +86,7 @@ def _numeric_string(scale: int, modes: ValueModes) -> ColumnType:
         if text in _SPECIAL_WORDS:
             return _SPECIAL_WORDS[text]
         digits = text.decode()
-        if not scale & _SCALE_SIGN:
+        if scale is None or not scale & _SCALE_SIGN:
             return digits
         return f"{digits}.{'0' * scale}"
 

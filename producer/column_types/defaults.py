@@ -69,21 +69,23 @@ def default_value(
     """
     if expression is None or expression.startswith("NULL::"):
         return None
-    is_enum = column_type.schema.name == _ENUM
-    generated = _GENERATED.get(column_type.name)
-    if column_type.schema.type == STRUCT or (generated is None and not is_enum):
+    name, schema = column_type.name, column_type.schema
+    is_enum = schema.name == _ENUM
+    generated = _GENERATED.get(name)
+    if schema.type == STRUCT or (generated is None and not is_enum):
         return None
-    if _is_generated(column_type.name, expression):
+    if _is_generated(name, expression):
         text = generated
     else:
-        text = (_debezium_literal if debezium_values else _literal)(expression)
+        text = _debezium_literal(name, expression) if debezium_values else _literal(expression)
     if text is None:
         return None
+    if debezium_values and name in _NEVER_INFINITE and not text[-1:].isdigit():
+        return _DEBEZIUM_INFINITY.get(str(schema.name), {}).get(text)
     try:
-        value = column_type.parse(text)
+        return _decimal(text, column_type) if name == "numeric" else column_type.parse(text)
     except ValueError:
         return None
-    return _with_scale(value, column_type) if column_type.name == "numeric" else value
 
 
 def _is_generated(name: str, expression: str) -> bool:
@@ -106,20 +108,47 @@ def _literal(expression: str) -> bytes | None:
     return _words_as_text.get(match["text"], match["text"]).encode()
 
 
-def _debezium_literal(expression: str) -> bytes | None:
-    if "'" not in expression:
-        return _words_as_text.get(expression, expression).encode()
-    match = _first_literal(expression)
-    return None if match is None else match[1].encode()
+def _debezium_literal(name: str, expression: str) -> bytes | None:
+    """Return the text of the first literal of an expression, or the expression."""
+    if name not in _GENERATED:
+        return _literal(expression)
+    if "'" in expression:
+        match = _first_literal(expression)
+        return None if match is None else match[1].encode()
+    if name == "bool":
+        return b"t" if expression == "true" else b"f"
+    return expression.encode()
 
 
-def _with_scale(value: Any, column_type: ColumnType) -> Any:
-    """Return a number of mode string with all the digits that its column shows."""
-    if not isinstance(value, str) or not column_type.scale or not value[-1:].isdigit():
-        return value
-    whole, _, fraction = value.partition(".")
-    return f"{whole}.{fraction.ljust(column_type.scale, '0')}"
+def _decimal(text: bytes, column_type: ColumnType) -> Any:
+    """Return the number at its column's scale; ValueError where the column would round it."""
+    if column_type.scale is None or not text[-1:].isdigit():
+        return column_type.parse(text)
+    whole, _, fraction = text.partition(b".")
+    if fraction[column_type.scale :].strip(b"0"):
+        raise ValueError("more digits than the column keeps")
+    digits = fraction[: column_type.scale].ljust(column_type.scale, b"0")
+    return column_type.parse(whole + b"." + digits if digits else whole)
 
+
+_NEVER_INFINITE: Final = ("numeric", *_TEMPORAL)
+_DEBEZIUM_INFINITY: Final[dict[str, dict[bytes, Any]]] = {
+    "io.debezium.time.Date": {b"infinity": 169560311, b"-infinity": -170999002},
+    "org.apache.kafka.connect.data.Date": {b"infinity": 169560311, b"-infinity": -170999002},
+    "io.debezium.time.IsoDate": {
+        b"infinity": "+999999999-12-31Z",
+        b"-infinity": "-999999999-01-01Z",
+    },
+    "io.debezium.time.MicroTimestamp": {
+        b"infinity": -9223372036853775810,
+        b"-infinity": -9223372036854775808,
+    },
+    "io.debezium.time.IsoTimestamp": {
+        b"infinity": "+999999999-12-31T23:59:59.999999999Z",
+        b"-infinity": "-999999999-01-01T00:00:00Z",
+    },
+}
+"""What Debezium announces for an infinite default; of the other types there is none."""
 
 _ZEROS: Final[dict[str, Any]] = {
     BOOLEAN: False,
@@ -158,7 +187,7 @@ def _zero_string(column_type: ColumnType) -> str:
     name = column_type.schema.name
     if column_type.name == "hstore":
         return "{}"
-    if column_type.scale is not None:
+    if column_type.scale is not None or column_type.name == "numeric":
         return f"0.{'0' * column_type.scale}" if column_type.scale else "0"
     return _ZERO_STRINGS.get(name or "", "")
 

@@ -30,7 +30,12 @@ _EXTENSION_STRINGS = frozenset(("citext", "ltree", "isbn"))
 def column_type(facts: TypeFacts, type_modifier: int, modes: ValueModes) -> ColumnType | None:
     """Return how a column of this type is written; None where the modes leave it out."""
     found = _known(facts, type_modifier, modes) or _unknown(facts, modes)
-    return None if found is None else replace(found, name=facts.name)
+    if found is None:
+        return None
+    if modes.lossless:
+        # No other value stands for one that was not sent: JSON without a schema has room.
+        return replace(found, name=facts.name, unavailable=modes.unavailable_value_placeholder)
+    return replace(found, name=facts.name)
 
 
 def _known(facts: TypeFacts, modifier: int, modes: ValueModes) -> ColumnType | None:
