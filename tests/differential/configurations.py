@@ -106,6 +106,22 @@ VALUE_MODES = (
     configuration("isostring-schemas", time_precision_mode="isostring"),
 )
 
+SNAPSHOTS = (
+    configuration("snapshot-readable", READABLE.properties, snapshot_mode="initial"),
+    configuration("snapshot-defaults", snapshot_mode="initial"),
+    configuration(
+        "snapshot-double",
+        WITHOUT_SCHEMAS,
+        snapshot_mode="initial",
+        decimal_handling_mode="double",
+        time_precision_mode="connect",
+        hstore_handling_mode="map",
+        include_unknown_datatypes="true",
+    ),
+    configuration("snapshot-nanoseconds", VALUE_MODES[5].properties, snapshot_mode="initial"),
+)
+"""What reads the rows that exist already, before it streams."""
+
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "decimal.handling.mode": ("precise", "double", "string"),
     "time.precision.mode": (

@@ -12,7 +12,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from confluent_kafka.admin import AdminClient
 from deploy.local.debezium import LocalDebezium, properties_text
 from deploy.local.process import CannotStart
 from runtime.kafka_topics import TopicSpec, ensure_topics
+from tests.differential.column_kinds import OPTIONAL_EXTENSIONS, SETUP
 from tests.differential.comparison import Difference, compare_topics
 from tests.differential.configurations import Configuration
 from tests.differential.records import new_consumer, read_topics, topics_with
@@ -128,6 +129,11 @@ class SideBySide:
         self._wait_for_slots(slots)
         self.barrier()
 
+    def prepare(self, steps: Iterable[Step]) -> None:
+        """Run the steps before anybody reads, for a snapshot to find what they leave."""
+        for step in steps:
+            self._execute(step.sql)
+
     def run(self, steps: Iterable[Step], until: float | None = None) -> int:
         """Run the steps, those left out that come after the time; return how many were run.
 
@@ -135,13 +141,14 @@ class SideBySide:
         """
         count = 0
         was_change = False
-        for count, step in enumerate(steps, start=1):  # noqa: B007 - returned below.
+        for step in steps:
             if until is not None and time.monotonic() > until:
                 break
             if step.changes_schema and not was_change:
                 self.barrier()
             was_change = step.changes_schema
             self._execute(step.sql)
+            count += 1
         return count
 
     def barrier(self) -> None:
@@ -278,7 +285,7 @@ class SideBySide:
             if side == "ours" and not pair.process.is_running:
                 pair.failures[side] = pair.process.tail(8)
             if side == "debezium" and (trace := self._worker.failure(pair.prefixes[0])):
-                pair.failures[side] = trace
+                pair.failures[side] = _causes(trace)
 
 
 @contextmanager
@@ -298,6 +305,21 @@ def side_by_side(
         sides.close()
 
 
+def install(database: Database) -> set[str]:
+    """Make the types the kinds need; return the optional extensions that there are."""
+    available = set()
+    with closing(database.connect()) as connection:
+        for extension in OPTIONAL_EXTENSIONS:
+            try:
+                connection.execute(f"CREATE EXTENSION {extension}")
+            except psycopg.errors.FeatureNotSupported:
+                continue
+            available.add(extension)
+        for statement in SETUP:
+            connection.execute(statement)
+    return available
+
+
 @functools.cache
 def takes_configuration_file(producer: tuple[str, ...]) -> bool:
     """Tell whether the producer reads a Debezium configuration."""
@@ -309,6 +331,14 @@ def takes_configuration_file(producer: tuple[str, ...]) -> bool:
         check=True,
     )
     return "--config" in shown.stdout
+
+
+def _causes(trace: str) -> str:
+    """Return what a Java trace says without where it happened, but for the last cause."""
+    lines = trace.splitlines()
+    causes = [number for number, line in enumerate(lines) if not line.startswith("\t")]
+    last = causes[-1] if causes else 0
+    return "\n".join([*(lines[number] for number in causes), *lines[last + 1 : last + 6]])
 
 
 def _as_environment(properties: dict[str, str]) -> dict[str, str]:
