@@ -159,7 +159,7 @@ def set_replica_identities(connection: Connection, identities: Sequence[ReplicaI
         # Which index it is now is not asked: to set the same again does no harm.
         if wanted is None or (wanted.index is None and wanted.identity[0].lower() == present):
             continue
-        identity = sql.SQL(wanted.identity)  # type: ignore[arg-type] # One of four words.
+        identity: sql.Composable = sql.SQL(wanted.identity)  # One of four words.
         if wanted.index is not None:
             identity = sql.SQL("USING INDEX {}").format(sql.Identifier(wanted.index))
         statement = sql.SQL("ALTER TABLE {} REPLICA IDENTITY {}").format(

@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.fixtures.postgres",
     "tests.fixtures.kafka",
     "tests.fixtures.schema_registry",
+    "tests.fixtures.debezium",
     "tests.fixtures.stages",
     "tests.fixtures.capture",
     "tests.fixtures.pipeline",
