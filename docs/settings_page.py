@@ -32,7 +32,8 @@ The producer also reads a configuration written for Debezium as it is: `bemi-pro
 FILE`, or `BEMI_PRODUCER_CONFIG_FILE`. The file is a connector's configuration for Kafka Connect, as
 Java properties or as JSON, with or without the worker's own properties, or Debezium Server's
 `application.properties`. `${env:NAME}`, `${file:PATH:KEY}` and `${dir:PATH:NAME}` are replaced.
-The environment goes before the file.
+The environment goes before the file. `--config` may be given again, a worker's file before the
+connector's; in the variable the paths stand with `:` between them.
 
 There are two sets of defaults. Without a file they are those of an audit trail that people read
 (column Default). With a file, what it leaves out is as Debezium has it (column With a file), except

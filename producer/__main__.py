@@ -23,21 +23,23 @@ log = logging.getLogger(__name__)
 @click.command()
 @click.option(
     "--config",
-    "config_file",
+    "config_files",
     metavar="FILE",
+    multiple=True,
     type=click.Path(path_type=Path),
     help="Configuration of a Debezium connector or Debezium Server: Java properties or JSON. "
+    "May be given again, a Connect worker's file before the connector's. "
     f"Also by {CONFIG_FILE}.",
 )
 @click.version_option(package_name="bemi-pipeline")
-def main(config_file: Path | None) -> None:
+def main(config_files: tuple[Path, ...]) -> None:
     """Publish a PostgreSQL database's changes to Kafka in Debezium's format.
 
     Settings come from the environment and from the configuration file, which the environment
     goes before: see docs/settings.md. With a file, what it leaves out is as Debezium has it.
     """
     with exit_on_stop():
-        settings, notes = ProducerSettings.configured(os.environ, config_file)
+        settings, notes = ProducerSettings.configured(os.environ, config_files)
     configure_logs(settings.log_level)
     for note in notes:
         log.info(note)

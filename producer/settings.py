@@ -7,7 +7,8 @@ a configuration they are Debezium's, except where those lose or falsify what was
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -70,29 +71,33 @@ class ProducerSettings(
 
     @classmethod
     def configured(
-        cls, environ: Mapping[str, str], config_file: Path | None = None
+        cls, environ: Mapping[str, str], config_files: Sequence[Path] = ()
     ) -> tuple[ProducerSettings, list[str]]:
         """Return the settings, and a line for each property that is not used.
 
-        The file is the given one or the one that BEMI_PRODUCER_CONFIG_FILE names. Raises
+        The files are the given ones or those that BEMI_PRODUCER_CONFIG_FILE names; what a later
+        one says counts, so that a Connect worker's file may stand before the connector's. Raises
         InvalidSettings for what cannot be used.
         """
         variables = dict(environ)
-        named = variables.pop(CONFIG_FILE, None)
-        path = config_file or (Path(named) if named else None)
+        named = variables.pop(CONFIG_FILE, "").split(os.pathsep)
+        paths = config_files or [Path(name) for name in named if name]
         given = cls.given_by(variables)
-        if path is None:
+        if not paths:
             return cls.of(given, cls._defaults(given, with_file=False)), []
-        assigned = assign(resolve(read_properties(path), environ), cls.properties())
+        properties: dict[str, str] = {}
+        for path in paths:
+            properties |= read_properties(path)
+        assigned = assign(resolve(properties, environ), cls.properties())
         given = {**assigned.given, **given}
         missing = [
-            prop.name
+            f"{prop.name} is missing"
             for attribute, prop in cls.properties().items()
             if prop.required and attribute not in given
         ]
-        problems = assigned.problems + [f"{name} is missing" for name in missing]
-        if problems:
-            raise InvalidSettings(f"cannot use {path}: {'; '.join(problems)}")
+        if problems := [*assigned.problems, *missing]:
+            names = " and ".join(map(str, paths))
+            raise InvalidSettings(f"cannot use {names}: {'; '.join(problems)}")
         return cls.of(given, cls._defaults(given, with_file=True)), assigned.notes
 
     @classmethod

@@ -121,6 +121,8 @@ REFUSED: Final = (
         "database.connection.factory.class",
         f"{_CODE}; give the role a password or a client certificate",
     ),
+    Unused("database.include.list", "one database is captured, database.dbname"),
+    Unused("database.exclude.list", "one database is captured, database.dbname"),
     Unused("database.*", "it is no setting of the connection here; libpq is used, not pgjdbc"),
     Unused("driver.*", "it sets pgjdbc, and libpq is used"),
     Unused("snapshot.mode.custom.name", f"{_CODE}; snapshot.mode has five modes of its own"),
@@ -217,7 +219,12 @@ IGNORED: Final = (
     *ignored("signals are read by the producer's own Kafka settings", "signal.consumer.*"),
     *ignored("values of settings are never logged", "custom.sanitize.pattern"),
     *ignored("lineage is not reported", "openlineage.*"),
-    *ignored("PostgreSQL has no topic of schema changes", "include.schema.changes"),
+    *ignored(
+        "the connector for PostgreSQL keeps no history of schemas",
+        "include.schema.changes",
+        "schema.history.internal*",
+        "database.history*",
+    ),
     *ignored(
         "the slot's position is always compared with the server's at the start",
         "internal.log.position.check.enable",

@@ -42,7 +42,7 @@ def test_without_a_file_the_defaults_are_those_of_an_audit_trail() -> None:
 
 
 def test_with_a_file_the_defaults_are_debeziums(config_file: Path) -> None:
-    settings, notes = ProducerSettings.configured({}, config_file)
+    settings, notes = ProducerSettings.configured({}, [config_file])
     assert not notes
     assert (settings.slot_name, settings.publication_name) == ("debezium", "dbz_publication")
     assert (settings.decimal_handling_mode, settings.time_precision_mode) == ("precise", "adaptive")
@@ -53,7 +53,7 @@ def test_with_a_file_the_defaults_are_debeziums(config_file: Path) -> None:
 
 
 def test_with_a_file_events_stay_honest(config_file: Path) -> None:
-    settings, _ = ProducerSettings.configured({}, config_file)
+    settings, _ = ProducerSettings.configured({}, [config_file])
     assert settings.skipped_operations == ()
     assert settings.include_unknown_datatypes
     assert settings.event_converting_failure_handling_mode == "fail"
@@ -62,7 +62,7 @@ def test_with_a_file_events_stay_honest(config_file: Path) -> None:
 
 def test_one_switch_restores_debeziums_values(config_file: Path) -> None:
     write(config_file, bemi_debezium_values=True, skipped_operations="none")
-    settings, _ = ProducerSettings.configured({}, config_file)
+    settings, _ = ProducerSettings.configured({}, [config_file])
     assert settings.skipped_operations == ()
     assert not settings.include_unknown_datatypes
     assert settings.event_converting_failure_handling_mode == "warn"
@@ -85,17 +85,32 @@ def test_the_environment_goes_before_the_file_and_may_name_it(config_file: Path)
     assert settings.table_include_list == ("public.a",)
 
 
+def test_a_workers_file_may_stand_before_the_connectors(config_file: Path, tmp_path: Path) -> None:
+    worker = tmp_path / "worker.properties"
+    worker.write_text(
+        "bootstrap.servers=k:9092\ntopic.prefix=worker\ngroup.id=connect\n"
+        "value.converter=org.apache.kafka.connect.json.JsonConverter\n"
+        "value.converter.schemas.enable=false\n"
+    )
+    settings = ProducerSettings.from_environ(
+        {"BEMI_PRODUCER_CONFIG_FILE": f"{worker}:{config_file}"}
+    )
+    assert settings.kafka_bootstrap_servers == "k:9092"
+    assert settings.topic_prefix == "shop"
+    assert settings.value_format == "json"
+
+
 def test_what_has_no_default_must_be_given(config_file: Path) -> None:
     config_file.write_text(json.dumps({"topic.prefix": "shop"}))
     with pytest.raises(InvalidSettings, match="hostname is missing") as caught:
-        ProducerSettings.configured({"DB_NAME": "shop"}, config_file)
+        ProducerSettings.configured({"DB_NAME": "shop"}, [config_file])
     assert "database.dbname" not in str(caught.value)
 
 
 def test_all_problems_of_a_file_are_told_at_once(config_file: Path) -> None:
     write(config_file, transforms="unwrap", plugin_name="wal2json", slot_nam="x")
     with pytest.raises(InvalidSettings) as caught:
-        ProducerSettings.configured({}, config_file)
+        ProducerSettings.configured({}, [config_file])
     for name in ("transforms", "plugin.name", "slot.nam;"):
         assert name in str(caught.value)
 
@@ -120,7 +135,7 @@ def test_all_problems_of_a_file_are_told_at_once(config_file: Path) -> None:
 def test_a_value_that_cannot_be_used_is_refused(config_file: Path, name: str, value: str) -> None:
     config_file.write_text(json.dumps({**MINIMAL, name: value}))
     with pytest.raises(InvalidSettings):
-        ProducerSettings.configured({}, config_file)
+        ProducerSettings.configured({}, [config_file])
 
 
 @pytest.mark.parametrize(
@@ -162,8 +177,8 @@ def test_neither_the_text_of_the_settings_nor_an_error_has_a_secret(config_file:
             }
         )
     )
-    settings, notes = ProducerSettings.configured({}, config_file)
+    settings, notes = ProducerSettings.configured({}, [config_file])
     assert "hunter2" not in repr(settings) + "".join(notes)
     with pytest.raises(InvalidSettings) as caught:
-        ProducerSettings.configured({"BEMI_PRODUCER_WAL_PARTITIONS": "0"}, config_file)
+        ProducerSettings.configured({"BEMI_PRODUCER_WAL_PARTITIONS": "0"}, [config_file])
     assert "hunter2" not in str(caught.value)
