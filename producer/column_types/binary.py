@@ -7,7 +7,7 @@ Bits are little-endian bytes without the zero bytes at their end, as Debezium se
 from __future__ import annotations
 
 import re
-from base64 import b64encode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from typing import Final
 
@@ -15,14 +15,14 @@ from orjson import dumps
 
 from producer.column_types.column_type import ColumnType, ValueModes
 from producer.column_types.numbers import MAX_INT32
-from producer.column_types.strings import string_schema, text_type
+from producer.column_types.strings import string_schema, text_type, to_base64
 from producer.connect_schema import BOOLEAN, BYTES, ConnectSchema
 
 _HEX_MARK: Final = b"\\x"
 _is_bits = re.compile(rb"[01]*").fullmatch
 
 _TEXTS: Final[dict[str, Callable[[bytes], bytes]]] = {
-    "base64": b64encode,
+    "base64": to_base64,
     "base64-url-safe": urlsafe_b64encode,
     "hex": lambda content: content.hex().encode(),
 }
@@ -51,7 +51,7 @@ def _binary(to_binary: Callable[[bytes], bytes], modes: ValueModes) -> ColumnTyp
         return ColumnType(
             ConnectSchema(BYTES),
             to_binary,
-            lambda text: b'"%b"' % b64encode(to_binary(text)),
+            lambda text: b'"%b"' % to_base64(to_binary(text)),
             placeholder.encode(),
         )
     unavailable: str | None = placeholder
@@ -97,4 +97,4 @@ def _bits(text: bytes) -> bytes:
 
 
 def _encode_bits(text: bytes) -> bytes:
-    return b'"%b"' % b64encode(_bits(text))
+    return b'"%b"' % to_base64(_bits(text))

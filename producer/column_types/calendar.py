@@ -27,7 +27,6 @@ _DATE = rb"(?P<year>\d{4,7})-(?P<month>\d\d)-(?P<day>\d\d)"
 _TIME = rb"(?P<time>\d\d:\d\d:\d\d)(?:\.(?P<fraction>\d{1,6}))?"
 _match_date = re.compile(_DATE + rb"(?P<bc> BC)?").fullmatch
 _match_timestamp = re.compile(_DATE + rb" " + _TIME + rb"(?P<zone>\+00)?(?P<bc> BC)?").fullmatch
-_match_time = re.compile(_TIME).fullmatch
 
 _DIGITS_TO_ZERO: Final = bytes.maketrans(b"123456789", b"000000000")
 
@@ -70,6 +69,7 @@ def _iso_year(match: re.Match[bytes]) -> bytes:
     return b"+%d" % year if year > _LAST_YEAR else b"%04d" % year
 
 
+@lru_cache(maxsize=16384)  # As many days as 44 years have.
 def days_since_epoch(text: bytes) -> int:
     """Return the days from 1970-01-01 to a date."""
     match = _match_date(text)
@@ -89,10 +89,13 @@ def _days(match: re.Match[bytes]) -> int:
 
 def micros_of_day(text: bytes) -> int:
     """Return the microseconds from midnight to a time; 24:00:00 is a time of PostgreSQL."""
-    match = _match_time(text)
-    if match is None:
+    factor = _TIME_FACTORS.get(shape(text))
+    if factor is None:
         raise ValueError("no time")
-    return _micros(match)
+    seconds = (int(text[:2]) * 60 + int(text[3:5])) * 60 + int(text[6:8])
+    if not factor:
+        return seconds * MICROS_PER_SECOND
+    return seconds * MICROS_PER_SECOND + int(text[9:]) * factor
 
 
 def _micros(match: re.Match[bytes]) -> int:
@@ -115,11 +118,16 @@ def micros_since_epoch(text: bytes) -> int:
     return _micros_of_second(text[:_SECOND_LENGTH]) + int(text[_SECOND_LENGTH + 1 :]) * factor
 
 
-# What the digits after the point count, by the shape of the text; 0 where there is no point.
-_FACTORS: Final[dict[bytes, int]] = {b"0000-00-00 00:00:00": 0} | {
-    b"0000-00-00 00:00:00." + b"0" * digits: 10 ** (FRACTION_DIGITS - digits)
-    for digits in range(1, FRACTION_DIGITS + 1)
-}
+def _factors(shape_of_whole: bytes) -> dict[bytes, int]:
+    """Return what the digits behind the point count, by the shape of the text; 0 without any."""
+    return {shape_of_whole: 0} | {
+        shape_of_whole + b"." + b"0" * digits: 10 ** (FRACTION_DIGITS - digits)
+        for digits in range(1, FRACTION_DIGITS + 1)
+    }
+
+
+_FACTORS: Final = _factors(b"0000-00-00 00:00:00")
+_TIME_FACTORS: Final = _factors(b"00:00:00")
 
 
 @lru_cache(maxsize=8192)

@@ -7,7 +7,6 @@ in the schema. A numeric without a declared scale carries the scale in each valu
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from dataclasses import replace
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from orjson import dumps
 
 from producer.column_types.column_type import ColumnType, EncodeJson, Parse, ValueModes
 from producer.column_types.numbers import encode_float, parse_float
-from producer.column_types.strings import string_schema, text_type
+from producer.column_types.strings import string_schema, text_type, to_base64
 from producer.connect_schema import BYTES, FLOAT64, INT32, STRUCT, ConnectSchema
 
 _HEADER: Final = 4  # pg_type adds VARHDRSZ to a numeric's modifier.
@@ -109,7 +108,7 @@ def _fixed_scale(scale: int) -> tuple[Parse, EncodeJson]:
         return unscaled_bytes(_unscaled(text, scale))
 
     def encode(text: bytes) -> bytes:
-        return b'"%b"' % b64encode(parse(text))
+        return b'"%b"' % to_base64(parse(text))
 
     return parse, encode
 
@@ -142,7 +141,7 @@ def _variable_scale(text: bytes) -> dict[str, Any]:
 
 def _encode_variable_scale(text: bytes) -> bytes:
     scale, value = _scale_and_bytes(text)
-    return b'{"scale":%d,"value":"%b"}' % (scale, b64encode(value))
+    return b'{"scale":%d,"value":"%b"}' % (scale, to_base64(value))
 
 
 _is_money = re.compile(

@@ -80,7 +80,7 @@ def default_value(
         text = _debezium_literal(name, expression) if debezium_values else _literal(expression)
     if text is None:
         return None
-    if debezium_values and name in _NEVER_INFINITE and not text[-1:].isdigit():
+    if debezium_values and name in _NEVER_INFINITE and text.lstrip(b"-") in _NO_NUMBER:
         return _DEBEZIUM_INFINITY.get(str(schema.name), {}).get(text)
     try:
         return _decimal(text, column_type) if name == "numeric" else column_type.parse(text)
@@ -132,6 +132,7 @@ def _decimal(text: bytes, column_type: ColumnType) -> Any:
 
 
 _NEVER_INFINITE: Final = ("numeric", *_TEMPORAL)
+_NO_NUMBER: Final = (b"infinity", b"Infinity", b"NaN")
 _DEBEZIUM_INFINITY: Final[dict[str, dict[bytes, Any]]] = {
     "io.debezium.time.Date": {b"infinity": 169560311, b"-infinity": -170999002},
     "org.apache.kafka.connect.data.Date": {b"infinity": 169560311, b"-infinity": -170999002},

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 import struct
-from base64 import b64encode
 from typing import Any, Final
 
 from producer.column_types.column_type import ColumnType
 from producer.column_types.numbers import encode_float
+from producer.column_types.strings import to_base64
 from producer.connect_schema import BYTES, FLOAT64, INT32, STRUCT, ConnectSchema
 
 _WKB: Final = ConnectSchema(BYTES)
@@ -72,7 +72,7 @@ def _encode_point(text: bytes) -> bytes:
     wkb = _POINT_WKB.pack(_LITTLE_ENDIAN, _POINT_CODE, float(x), float(y))
     return b'{"x":%b,"y":%b,"wkb":"%b","srid":null}' % (
         *(encode_float(x), encode_float(y)),
-        b64encode(wkb),
+        to_base64(wkb),
     )
 
 
@@ -103,7 +103,7 @@ def _parse_geometry(text: bytes) -> dict[str, Any]:
 def _encode_geometry(text: bytes) -> bytes:
     wkb, srid = _wkb_and_srid(text)
     srid_json = b"null" if srid is None else b"%d" % srid
-    return b'{"wkb":"%b","srid":%b}' % (b64encode(wkb), srid_json)
+    return b'{"wkb":"%b","srid":%b}' % (to_base64(wkb), srid_json)
 
 
 def _postgis_type(kind: str, *, optional: bool) -> ColumnType:

@@ -7,6 +7,8 @@ that quotes a text calls `encode_string`, or has its expression from `inline.INL
 
 from __future__ import annotations
 
+from binascii import b2a_base64
+
 from orjson import dumps
 
 from producer.column_types.column_type import ColumnType, ValueModes
@@ -21,6 +23,11 @@ def parse_string(text: bytes) -> str:
 def encode_string(text: bytes) -> bytes:
     """Return the text as a JSON string; ValueError where it is no UTF-8."""
     return dumps(text.decode())
+
+
+def to_base64(content: bytes) -> bytes:
+    """Return the content in base64; base64.b64encode takes twice the time for the same."""
+    return b2a_base64(content, newline=False)
 
 
 def string_schema(name: str | None = None) -> ConnectSchema:
