@@ -40,6 +40,10 @@ There are two sets of defaults. Without a file they are those of an audit trail 
 where Debezium's default loses or falsifies what was stored: those need
 `bemi.debezium.values=true` or the property itself (marked *false values*).
 
+`key.converter` and `value.converter` may be JsonConverter, Confluent's AvroConverter or Apicurio's
+(with `apicurio.registry.as-confluent=true`); their own properties are followed or refused. Without
+one it is JsonConverter with schemas, Connect's default.
+
 A property that begins with `bemi.` is the producer's own; a file may have it too.
 
 | Property | Variable | Default | With a file | Meaning |
@@ -127,7 +131,7 @@ def _with_file(prop: Property, default: object) -> str:
     if prop.debezium is None or prop.adopted is Adopted.NEVER:
         return _value(default)
     if prop.adopted is Adopted.WITH_DEBEZIUM_VALUES:
-        return f"{_value(default)}; *false values*: {_value(prop.debezium)}"
+        return f"{_value(default) or '`none`'}; *false values*: {_value(prop.debezium)}"
     return _value(prop.debezium)
 
 

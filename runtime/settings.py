@@ -143,7 +143,8 @@ class StageSettings(BaseSettings):
             for problem in error.errors():
                 attribute = attributes.get(str(problem["loc"][0]), "") if problem["loc"] else ""
                 name = given[attribute].name if attribute in given else attribute
-                problems.append(f"{name}: {problem['msg']}" if name else problem["msg"])
+                reason = problem["msg"].removeprefix("Value error, ")
+                problems.append(f"{name}: {reason}" if name else reason)
             raise InvalidSettings(f"cannot use the settings: {'; '.join(problems)}") from None
 
 

@@ -27,7 +27,8 @@ def _check_topic_creation(creation: dict[str, str]) -> None:
         if match is None or match[1] not in groups:
             raise ValueError(f"{name} belongs to no group of {_GROUPS}")
         if match[2] in ("partitions", "replication.factor"):
-            int(value)
+            if re.fullmatch(r"-1|[1-9]\d*", value.strip()) is None:
+                raise ValueError(f"{name} is no number")
         elif match[2] in ("include", "exclude"):
             compile_expressions(value.split(","))
 
@@ -57,7 +58,7 @@ class DeliverySettings(StageSettings):
         "__debezium-heartbeat", description="First part of the name of the heartbeat topic."
     )
     topic_heartbeat_name: Annotated[str, Property("topic.heartbeat.name")] = Field(
-        "", description="Name of the heartbeat topic as a whole, in place of prefix and prefix."
+        "", description="Name of the heartbeat topic, in place of one made of the two prefixes."
     )
     topic_creation: Annotated[
         Named, checked(_check_topic_creation), Property("bemi.topic.creation")

@@ -182,8 +182,8 @@ IGNORED: Final = (
     *ignored("the producer is one process with one reader", "tasks.max", "tasks.max.enforce"),
     *ignored("a label of the connector; topic.prefix names the events", "name"),
     *ignored(
-        "a transaction's rows are read from one exported snapshot, which is as strict as any of "
-        "its levels",
+        "all rows are read in one exported snapshot, which is as strict as any of its levels "
+        "asks for",
         "snapshot.isolation.mode",
     ),
     *ignored(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -13,11 +14,12 @@ NameAdjustment = Literal["none", "avro", "avro_unicode"]
 
 
 _HEX = "hex:"
+_OCTETS = re.compile(r"([0-9A-Fa-f]{2})*")
 
 
 def _check_placeholder(value: str) -> None:
-    if value.startswith(_HEX):
-        bytes.fromhex(value.removeprefix(_HEX))
+    if value.startswith(_HEX) and _OCTETS.fullmatch(value.removeprefix(_HEX)) is None:
+        raise ValueError(f"{_HEX} is not followed by two hexadecimal digits for each byte")
 
 
 class ValueSettings(StageSettings):
