@@ -26,7 +26,7 @@ _COLUMN_RULE = re.compile(
 _HASH_OF_JAVA_OBJECTS: Final = (
     "it hashes Java's serialized objects; column.mask.hash.v2 hashes the value's own bytes"
 )
-# Properties and values that Debezium replaced, and still reads.
+# Properties and values that Debezium replaced by others of the same meaning.
 _REPLACED: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "flush.lsn.source": ("lsn.flush.mode", {"true": "connector", "false": "manual"}),
     "internal.slot.seek.to.known.offset.on.start": (

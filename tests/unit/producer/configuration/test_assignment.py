@@ -101,7 +101,7 @@ def test_a_property_without_effect_on_events_is_noted(name: str) -> None:
          "event_processing_failure_handling_mode", "skip"),
     ],
 )  # fmt: skip
-def test_what_debezium_replaced_and_still_reads_is_read(
+def test_what_debezium_replaced_is_read_as_what_it_is_now(
     name: str, value: str, attribute: str, current: str
 ) -> None:
     assert values({name: value}) == {"key_format": "json_schemas", "value_format": "json_schemas",
