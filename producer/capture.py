@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
 from typing import Any
 
 import psycopg
@@ -18,75 +19,107 @@ from tenacity import (
     Retrying,
     retry_if_exception_type,
     sleep_using_event,
+    stop_after_attempt,
+    stop_any,
     stop_when_event_set,
     wait_exponential_jitter,
 )
 
 from producer import pgoutput
+from producer.assembly import assemble
 from producer.catalog import Catalog
-from producer.change_events import ChangeEvents, Output, Record
-from producer.errors import MalformedMessage, from_psycopg
-from producer.kafka_publisher import KafkaPublisher
-from producer.progress import InFlight, Progress
-from producer.relations import RowEncoder
-from producer.replication_slot import prepare_source
-from producer.replication_stream import Keepalive, ReplicationStream, XLogData
-from producer.settings import ProducerSettings
-from runtime.errors import Retry
-from runtime.kafka_topics import (
-    TopicSpec,
-    ensure_topics,
-    is_empty,
-    partition_count,
+from producer.change_events import ChangeEvents, Record
+from producer.connections import (
+    MILLISECONDS,
+    avro_serializer,
+    connect_sql,
+    connect_stream,
+    kafka_client,
+    wanted_source,
 )
+from producer.errors import MalformedMessage, from_psycopg
+from producer.gaps import GAP_PREFIX
+from producer.kafka_publisher import KafkaPublisher
+from producer.offset_store import OffsetStore, OffsetWriter, offset_key, publication_key
+from producer.progress import InFlight, Progress
+from producer.replication_slot import drop_slot
+from producer.replication_stream import PAYLOAD_AT, XLOG_DATA, keepalive, position_of
+from producer.settings import ProducerSettings
+from producer.source import PreparedSource, prepare_source
+from runtime.errors import Retry, Stop
+from runtime.kafka_topics import ensure_topics, is_empty, partition_count
 from schemas.change_id import Epoch, Lsn, format_lsn
-from schemas.topics import HEARTBEAT_PREFIX, Topics
+from schemas.topics import HEARTBEAT_PREFIX
 
 READ_SECONDS = 0.1
 REPORT_SECONDS = 1.0
 FLUSH_SECONDS = 10.0
-PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 10.0
+
+_ROWS = frozenset(b"IUD")
 
 log = logging.getLogger(__name__)
 
 
 class _StopRequested(Exception):
-    """The process is asked to end while it waits for Kafka."""
+    """The process is asked to end while it waits."""
 
 
 def capture(settings: ProducerSettings, stopping: threading.Event) -> None:
     """Capture until asked to stop; what can heal is tried again for ever."""
-    confirmed: tuple[Epoch, Lsn] | None = None
+    run_id = str(uuid.uuid4())
+    acknowledged: tuple[Epoch, Lsn] | None = None
+    pause_seconds = settings.retriable_restart_connector_wait_ms / MILLISECONDS
     while not stopping.is_set():
-        session = _open_with_backoff(settings, stopping, confirmed)
+        session = _open_with_backoff(settings, stopping, run_id, acknowledged)
         if session is None:
             return
         try:
             session.run()
         except Retry as error:
             log.warning("capture interrupted, trying again: %s", error)
-            stopping.wait(PAUSE_SECONDS)
+            stopping.wait(pause_seconds)
         finally:
-            confirmed = session.close()
+            acknowledged = session.close()
 
 
 def _open_with_backoff(
-    settings: ProducerSettings, stopping: threading.Event, confirmed: tuple[Epoch, Lsn] | None
+    settings: ProducerSettings,
+    stopping: threading.Event,
+    run_id: str,
+    acknowledged: tuple[Epoch, Lsn] | None,
 ) -> CaptureSession | None:
     def note(state: RetryCallState) -> None:
         if state.outcome is not None:
             log.warning("cannot capture yet, trying again: %s", state.outcome.exception())
 
+    def give_up(state: RetryCallState) -> None:
+        if not stopping.is_set() and state.outcome is not None:
+            raise Stop(
+                f"gave up after {state.attempt_number} attempts (errors.max.retries): "
+                f"{state.outcome.exception()}"
+            )
+
+    stop: Any = stop_when_event_set(stopping)
+    if settings.errors_max_retries >= 0:
+        stop = stop_any(stop, stop_after_attempt(settings.errors_max_retries + 1))
     attempts = Retrying(
         retry=retry_if_exception_type(Retry),
-        wait=wait_exponential_jitter(initial=PAUSE_SECONDS, max=LONGEST_PAUSE_SECONDS),
-        stop=stop_when_event_set(stopping),
+        wait=wait_exponential_jitter(
+            initial=settings.retriable_restart_connector_wait_ms / MILLISECONDS,
+            max=LONGEST_PAUSE_SECONDS,
+        ),
+        stop=stop,
         sleep=sleep_using_event(stopping),
         before_sleep=note,
-        retry_error_callback=lambda _state: None,
+        retry_error_callback=give_up,
     )
-    session: CaptureSession | None = attempts(CaptureSession, settings, stopping, confirmed)
+    try:
+        session: CaptureSession | None = attempts(
+            CaptureSession, settings, stopping, run_id, acknowledged
+        )
+    except _StopRequested:
+        return None
     return session
 
 
@@ -97,81 +130,93 @@ class CaptureSession:
         self,
         settings: ProducerSettings,
         stopping: threading.Event,
-        confirmed: tuple[Epoch, Lsn] | None = None,
+        run_id: str,
+        acknowledged: tuple[Epoch, Lsn] | None = None,
     ) -> None:
-        """Prepare server and topics, and begin to read where the last session was safe."""
+        """Prepare server and topics, and begin to read where everything before is safe."""
         self._settings = settings
         self._stopping = stopping
-        self._topics = Topics(settings.topic_prefix)
+        self._assembly = assemble(
+            settings, settings.db_name, run_id, lambda: avro_serializer(settings)
+        )
+        self._topics = self._assembly.topics
         self._known_topics: set[str] = set()
-        self._admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap_servers})
+        self._admin = AdminClient(kafka_client(settings))
+        self._store: OffsetStore | None = None
         existing_partitions = partition_count(self._admin, self._topics.wal)
-        self._sql = self._connect()
-        self._catalog = Catalog(self._sql)
-        self._stream = ReplicationStream.connect(self._connection_parameters("stream"))
+        self._sql = connect_sql(settings)
         try:
-            slot_lsn = prepare_source(
-                self._sql,
-                settings.slot_name,
-                settings.publication_name,
-                may_create_slot=settings.accept_gap or self._wal_is_empty(existing_partitions),
-            )
-            system = self._stream.identify()
-            wal_partitions = self._ensure_own_topics(existing_partitions)
-            self._epoch = Epoch(
-                system.system_identifier,
-                system.timeline,
-                wal_partitions,
-                settings.slot_name,
-                system.database,
-            )
-            at = slot_lsn
-            if confirmed is not None and confirmed[0] == self._epoch:
-                at = max(at, confirmed[1])
-            self._events = ChangeEvents(
-                self._topics,
-                self._epoch,
-                Output(
-                    tables=settings.publish_tables,
-                    wal=settings.publish_wal,
-                    tombstones=settings.tombstones_on_delete,
-                    transaction_metadata=settings.transaction_metadata,
-                ),
-            )
-            self._progress = Progress(at)
-            self._publisher = KafkaPublisher(
-                settings.kafka_bootstrap_servers,
-                max_message_bytes=settings.kafka_max_message_bytes,
-                linger_ms=settings.linger_ms,
-                compression_type=settings.compression_type,
-                while_waiting=self._keep_alive,
-            )
-            self._stream.start(settings.slot_name, settings.publication_name, at)
+            self._stream = connect_stream(settings)
         except BaseException:
-            self._stream.close()
             self._sql.close()
             raise
+        try:
+            prepared = prepare_source(
+                self._sql,
+                self._stream,
+                self._open_store,
+                wanted_source(settings, self._assembly),
+                captured_before=not self._wal_is_empty(existing_partitions),
+                while_waiting=self._raise_if_stopping,
+            )
+            self._begin(prepared, self._ensure_own_topics(existing_partitions), acknowledged)
+        except BaseException:
+            self._close_connections()
+            raise
+        log.info("ready")
+
+    def _begin(
+        self,
+        prepared: PreparedSource,
+        wal_partitions: int,
+        acknowledged: tuple[Epoch, Lsn] | None,
+    ) -> None:
+        settings = self._settings
+        server = prepared.server
+        self._epoch = Epoch(
+            server.system_identifier,
+            server.timeline,
+            wal_partitions,
+            settings.slot_name,
+            server.database,
+        )
+        at = prepared.offset.lsn
+        if acknowledged is not None and acknowledged[0] == self._epoch:
+            at = max(at, acknowledged[1])
+        assembly = self._assembly
+        self._events = ChangeEvents(
+            self._topics, self._epoch, assembly.output, assembly.tables, assembly.wal
+        )
+        self._catalog = Catalog(self._sql)
+        self._is_standby = server.is_standby
+        self._progress = Progress(at)
+        assert self._store is not None  # noqa: S101 - preparing the source has opened it.
+        self._offsets = OffsetWriter(self._store, prepared.offset, prepared.watch.check)
+        self._publisher = KafkaPublisher(
+            kafka_client(settings) | settings.kafka_properties,
+            max_message_bytes=settings.kafka_max_message_bytes,
+            queue_bytes=settings.max_queue_size_in_bytes,
+            linger_ms=settings.linger_ms,
+            compression_type=settings.compression_type,
+            while_waiting=self._keep_alive,
+        )
         self._transaction: InFlight | None = None
-        self._reported_lsn = at
+        self._records: list[Record] = []
+        self._stream.start(settings.slot_name, settings.publication_name, at)
+        self._reported_lsn = self._offsets.confirmable_lsn
         self._reported_at = self._heartbeat_at = time.monotonic()
         log.info("reading slot %s from %s", settings.slot_name, format_lsn(at))
-        log.info("ready")
+        for content in prepared.unrecorded_gaps:
+            gap = pgoutput.LogicalMessage(False, at, GAP_PREFIX, content)
+            self._publish_alone(self._events.message(gap, at, time.time_ns() // 1000))
 
     def run(self) -> None:
         """Capture until asked to stop; raises Retry or Stop when it cannot go on."""
-        read = self._stream.read
         try:
             while not self._stopping.is_set():
-                reply_requested = False
-                messages = read(READ_SECONDS)
+                messages = self._stream.read(READ_SECONDS)
                 # What Debezium calls the processing time: these have come together.
-                now_us = time.time_ns() // 1000
-                for message in messages:
-                    if message.__class__ is XLogData:
-                        self._take(message, now_us)
-                    elif isinstance(message, Keepalive):
-                        self._progress.idle(message.wal_end)
-                        reply_requested |= message.reply_requested
+                reply_requested = self._take(messages, time.time_ns() // 1000)
                 self._publisher.poll(0)
                 self._report(now=reply_requested)
                 self._emit_heartbeat()
@@ -180,141 +225,163 @@ class CaptureSession:
             log.warning("stopping while Kafka does not take records; they will be sent again")
 
     def close(self) -> tuple[Epoch, Lsn]:
-        """Report the last progress, let go of server and slot; return what is safe."""
+        """Store and report the last progress, let go of server and slot; return what is safe."""
+        settings = self._settings
         try:
             if not self._stopping.is_set():
                 self._publisher.flush(FLUSH_SECONDS)
+            self._offsets.finish(self._progress.confirmable_lsn(), FLUSH_SECONDS)
             self._report(now=True)
         except Retry as error:
             log.info("could not report the last progress: %s", error)
         finally:
             self._publisher.close()
             self._stream.close()
-            self._sql.close()
+        if settings.slot_drop_on_stop and self._stopping.is_set():
+            self._drop_slot()
+        self._close_connections()
         return self._epoch, self._progress.confirmable_lsn()
 
-    def _take(self, data: XLogData, now_us: int) -> None:
-        """Publish what one message of the stream says."""
-        message = pgoutput.decode(data.payload)
-        lsn = data.wal_start
-        kind = message.__class__
-        if kind is pgoutput.Insert:
-            records = self._events.insert(message, lsn, now_us)  # type: ignore[arg-type]
-        elif kind is pgoutput.Update:
-            records = self._events.update(message, lsn, now_us)  # type: ignore[arg-type]
-        elif kind is pgoutput.Delete:
-            records = self._events.delete(message, lsn, now_us)  # type: ignore[arg-type]
-        elif isinstance(message, pgoutput.Begin):
+    def _take(self, messages: list[bytes], now_us: int) -> bool:
+        """Publish what the messages say; return whether the server wants an answer."""
+        reply_requested = False
+        row = self._events.row
+        records = self._records
+        for data in messages:
+            if data[0] != XLOG_DATA or len(data) <= PAYLOAD_AT:
+                alive = keepalive(data)
+                if self._settings.lsn_flush_mode == "connector_and_driver":
+                    self._progress.idle(alive.wal_end)
+                reply_requested |= alive.reply_requested
+                continue
+            kind = data[PAYLOAD_AT]
+            if kind in _ROWS:
+                records += row(data, PAYLOAD_AT, position_of(data), now_us)
+            else:
+                self._take_other(data, now_us)
+        if records:
+            self._publish()
+        return reply_requested
+
+    def _take_other(self, data: bytes, now_us: int) -> None:
+        """Take what is no row: what surrounds and describes the rows."""
+        message = pgoutput.decode(data[PAYLOAD_AT:])
+        lsn = position_of(data)
+        events = self._events
+        if isinstance(message, pgoutput.Begin):
             self._transaction = self._progress.begin()
-            self._events.begin(message, lsn)
-            return
+            events.begin(message, lsn)
         elif isinstance(message, pgoutput.Commit):
-            records = self._events.commit(message, lsn)
-            transaction = self._in_flight()
-            self._publish(records, transaction)
-            self._progress.commit(transaction, message.end_lsn)
+            self._records += events.commit(message, lsn)
+            self._publish()
+            self._progress.commit(self._in_flight(), message.end_lsn)
             self._transaction = None
-            return
         elif isinstance(message, pgoutput.LogicalMessage):
-            records = self._events.message(message, lsn, now_us)
-            if not message.transactional:
+            records = events.message(message, lsn, now_us)
+            if message.transactional:
+                self._records += records
+            else:
                 self._publish_alone(records)
-                return
         elif isinstance(message, pgoutput.Truncate):
-            records = self._events.truncate(message, lsn, now_us)
+            self._records += events.truncate(message, lsn, now_us)
         elif isinstance(message, pgoutput.Relation):
             self._describe(message)
-            return
-        else:
-            return  # Origin and Type: nothing is published of them.
-        self._publish(records, self._in_flight())
+        elif isinstance(message, pgoutput.Origin):
+            events.origin(message)
 
     def _in_flight(self) -> InFlight:
         if self._transaction is None:
             raise MalformedMessage("the server sent a change outside of any transaction")
         return self._transaction
 
-    def _publish(self, records: list[Record], transaction: InFlight) -> None:
-        if records:
-            self._publisher.publish(records, transaction)
+    def _publish(self) -> None:
+        """Hand over what has been made of the transaction that is being read."""
+        if self._records:
+            self._publisher.publish(self._records, self._in_flight())
+            self._records.clear()
 
     def _publish_alone(self, records: list[Record]) -> None:
         """Publish what belongs to no transaction; later ones wait for it to be confirmed."""
-        alone = self._progress.begin()
-        self._publish(records, alone)
-        self._progress.commit(alone, Lsn(0))
+        if records:
+            alone = self._progress.begin()
+            self._publisher.publish(records, alone)
+            self._progress.commit(alone, Lsn(0))
 
     def _describe(self, message: pgoutput.Relation) -> None:
-        relation = RowEncoder(message, self._catalog.facts(message))
-        topic = self._events.topic_of(relation)
-        if (
-            self._settings.publish_tables
-            and not relation.is_own
-            and topic not in self._known_topics
-        ):
-            ensure_topics(self._admin, [self._topic(topic)])
+        assembly = self._assembly
+        if not assembly.filters.captures_table(message.pg_schema, message.table):
+            self._events.ignore(message.oid)
+            return
+        shape, wal_shape = assembly.shapes(message, self._catalog.facts(message))
+        topic = self._topics.table(shape.pg_schema, shape.table)
+        if shape.is_own:
+            log.info("not capturing %s.%s: it is the sink's", shape.pg_schema, shape.table)
+        elif self._settings.publish_tables and topic not in self._known_topics:
+            ensure_topics(self._admin, [assembly.topic_specs.of(topic)])
             self._known_topics.add(topic)
-        if relation.is_own:
-            log.info("not capturing %s.%s: it is the sink's", message.pg_schema, message.table)
-        self._events.describe(relation)
+        self._events.describe(shape, wal_shape)
 
     def _report(self, *, now: bool = False) -> None:
-        since = time.monotonic() - self._reported_at
-        confirmable = self._progress.confirmable_lsn()
-        advanced = confirmable > self._reported_lsn
+        """Write the position down as it moves, and tell the server what is written."""
+        clock = time.monotonic()
+        self._offsets.advance(self._progress.confirmable_lsn(), clock)
+        if self._settings.lsn_flush_mode == "manual":
+            confirmable = self._reported_lsn
+        else:
+            confirmable = self._offsets.confirmable_lsn
+        since = clock - self._reported_at
         if (
             now
-            or (advanced and since >= REPORT_SECONDS)
-            or since >= self._settings.status_interval_seconds
+            or (confirmable > self._reported_lsn and since >= REPORT_SECONDS)
+            or since >= self._settings.status_update_interval_ms / MILLISECONDS
         ):
             self._stream.report(confirmable)
             self._reported_lsn = confirmable
-            self._reported_at = time.monotonic()
+            self._reported_at = clock
 
     def _keep_alive(self) -> None:
+        self._raise_if_stopping()
+        self._report()
+
+    def _raise_if_stopping(self) -> None:
         if self._stopping.is_set():
             raise _StopRequested
-        self._report()
 
     def _emit_heartbeat(self) -> None:
         """Write to the WAL, so that the slot moves on where the database is idle."""
-        interval = self._settings.heartbeat_interval_seconds
+        interval = self._settings.heartbeat_interval_ms / MILLISECONDS
         if not interval or time.monotonic() - self._heartbeat_at < interval:
             return
         self._heartbeat_at = time.monotonic()
+        if self._is_standby:
+            self._publish_alone(self._events.heartbeat(time.time_ns() // 1000))
+            return
         try:
-            self._sql.execute(
-                "SELECT pg_logical_emit_message(true, %s, '') WHERE NOT pg_is_in_recovery()",
-                [HEARTBEAT_PREFIX],
-            )
+            self._sql.execute("SELECT pg_logical_emit_message(true, %s, '')", [HEARTBEAT_PREFIX])
+            if self._settings.heartbeat_action_query:
+                self._sql.execute(self._settings.heartbeat_action_query.encode())
         except psycopg.Error as error:
             raise from_psycopg(error) from error
 
-    def _connection_parameters(self, purpose: str) -> dict[str, Any]:
-        settings = self._settings
-        return {
-            "host": settings.db_host,
-            "port": settings.db_port,
-            "dbname": settings.db_name,
-            "user": settings.db_user,
-            "password": settings.db_password.get_secret_value() or None,
-            "sslmode": settings.db_sslmode,
-            "application_name": f"bemi-producer {purpose}",
-            "client_encoding": "UTF8",
-            "connect_timeout": 10,
-            "keepalives_idle": 30,
-        }
+    def _open_store(self) -> OffsetStore:
+        self._store = OffsetStore.open(kafka_client(self._settings), self._topics.producer_offsets)
+        return self._store
 
-    def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
-        try:
-            return psycopg.connect(
-                **self._connection_parameters("catalog"),
-                # A heartbeat must not wait for a synchronous standby.
-                options="-c synchronous_commit=off",
-                autocommit=True,
-            )
-        except psycopg.Error as error:
-            raise from_psycopg(error) from error
+    def _drop_slot(self) -> None:
+        """Forget everything, as slot.drop.on.stop wants it."""
+        name = self._settings.slot_name
+        drop_slot(self._sql, name)
+        if self._store is not None:
+            self._store.delete(offset_key(name))
+            self._store.delete(publication_key(name))
+            self._store.flush(FLUSH_SECONDS)
+        log.info("dropped replication slot %s", name)
+
+    def _close_connections(self) -> None:
+        if self._store is not None:
+            self._store.close()
+        self._stream.close()
+        self._sql.close()
 
     def _wal_is_empty(self, partitions: int | None) -> bool:
         if not partitions:
@@ -323,29 +390,26 @@ class CaptureSession:
 
     def _ensure_own_topics(self, existing_partitions: int | None) -> int:
         """Make the topics that every pipeline has; return how many partitions `.wal` has."""
-        settings = self._settings
-        if existing_partitions not in (None, settings.wal_partitions):
-            log.warning(
-                "topic %s has %s partitions, made so; BEMI_PRODUCER_WAL_PARTITIONS=%s is not used",
-                self._topics.wal,
-                existing_partitions,
-                settings.wal_partitions,
-            )
+        settings, topics = self._settings, self._topics
+        specs = self._assembly.topic_specs
         wanted = []
         if settings.publish_tables:
-            wanted += [
-                self._topic(name)
-                for name in (self._topics.message, self._topics.transaction, self._topics.heartbeat)
-            ]
+            names = [topics.message]
+            if settings.provide_transaction_metadata:
+                names.append(topics.transaction)
+            if settings.heartbeat_interval_ms:
+                names.append(topics.heartbeat)
+            wanted += [specs.of(name) for name in names]
         if settings.publish_wal:
+            if existing_partitions not in (None, settings.wal_partitions):
+                log.warning(
+                    "topic %s has %s partitions, made so; BEMI_PRODUCER_WAL_PARTITIONS=%s is not "
+                    "used",
+                    topics.wal,
+                    existing_partitions,
+                    settings.wal_partitions,
+                )
             # Kept until somebody decides otherwise: what is deleted unread is lost.
-            config = {"retention.ms": "-1"}
-            wanted.append(self._topic(self._topics.wal, settings.wal_partitions, config))
+            wanted.append(specs.of(topics.wal, settings.wal_partitions, retention_ms="-1"))
         ensure_topics(self._admin, wanted)
         return existing_partitions or settings.wal_partitions
-
-    def _topic(
-        self, name: str, partitions: int = -1, config: dict[str, str] | None = None
-    ) -> TopicSpec:
-        limit = {"max.message.bytes": str(self._settings.kafka_max_message_bytes)}
-        return TopicSpec(name, partitions, {**limit, **(config or {})})

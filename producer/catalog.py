@@ -12,15 +12,13 @@ import psycopg
 
 from producer.errors import from_psycopg
 from producer.pgoutput import Relation
-from producer.relations import CatalogFacts
+from producer.table_shape import CatalogColumn, CatalogFacts
+from producer.type_catalog import TypeCatalog
 from schemas.topics import OWN_SCHEMA, is_own_table
-
-FIRST_USER_OID = 16384
-"""Objects below are PostgreSQL's own (FirstNormalObjectId); no domain is among them."""
 
 _SQL = files("producer").joinpath("sql")
 _RELATION = _SQL.joinpath("relation.sql").read_bytes()
-_BASE_TYPES = _SQL.joinpath("base_types.sql").read_bytes()
+_COLUMNS = _SQL.joinpath("columns.sql").read_bytes()
 
 
 class Catalog:
@@ -28,25 +26,27 @@ class Catalog:
 
     def __init__(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
         self._connection = connection
+        self._types = TypeCatalog(connection)
 
     def facts(self, relation: Relation) -> CatalogFacts:
         """Return what the catalogue says of the relation at this moment."""
-        user_types = [c.type_oid for c in relation.columns if c.type_oid >= FIRST_USER_OID]
+        types = self._types.facts(column.type_oid for column in relation.columns)
         try:
             row = self._connection.execute(_RELATION, {"oid": relation.oid}).fetchone()
-            base_types = {}
-            if user_types:
-                cursor = self._connection.execute(_BASE_TYPES, {"oids": user_types})
-                base_types = {domain: (base, modifier) for domain, base, modifier in cursor}
+            columns = self._connection.execute(_COLUMNS, {"oid": relation.oid}).fetchall()
         except psycopg.Error as error:
             raise from_psycopg(error) from error
         is_own = _is_own(relation.pg_schema, relation.table)
         if row is None:
-            return CatalogFacts(is_own=is_own)
+            return CatalogFacts(types=types, is_own=is_own)
         key, root_schema, root_table = row
         return CatalogFacts(
             key=tuple(key or ()),  # type: ignore[arg-type]
-            base_types=base_types,  # type: ignore[arg-type]
+            columns={
+                str(name): CatalogColumn(bool(not_null), default)  # type: ignore[arg-type]
+                for name, not_null, default in columns
+            },
+            types=types,
             is_own=is_own or _is_own(root_schema, root_table),
         )
 

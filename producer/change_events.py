@@ -1,8 +1,9 @@
 """Turn the messages of a transaction into records for Kafka. Pure; the clock is an argument.
 
-One message gives one event, serialized once: its bytes go to the event's own topic and to
-`.wal`. Ordinals count every decoded message, whatever is published of it, so a transaction
-sent again gets the same ones.
+One message gives one event. Ordinals count every decoded message, whatever is published of it,
+so a transaction sent again gets the same ones. There are at most two outputs: the tables' topics,
+as the configuration wants them, and `.wal`, always readable JSON; where both would write the same
+each event is written once and its bytes go to both.
 
 A transaction is announced with its first message. One that touches only the sink's own
 tables, or carries only heartbeats, leaves no trace: with `changes` in the tracked database
@@ -13,93 +14,117 @@ Shapes: Debezium's PostgreSQL connector, "Data change events" and "Transaction m
 
 from __future__ import annotations
 
-from base64 import b64encode
+import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import orjson
-
 from producer.errors import MalformedMessage, UnknownRelation
+from producer.event_source import Source
+from producer.event_writer import MESSAGES_COLLECTION, Event, EventWriter, RelationEvents
 from producer.open_transaction import OpenTransaction
-from producer.pgoutput import Begin, Commit, Delete, Insert, LogicalMessage, Truncate, Update
-from producer.relations import RowEncoder
+from producer.pgoutput import Begin, Commit, LogicalMessage, Origin, Truncate
+from producer.table_shape import TableShape
 from schemas.change_id import Epoch, Lsn
 from schemas.topics import HEARTBEAT_PREFIX, Headers, Topics, transaction_partition, wal_headers
 
-VERSION = b"0.1.0"
 ANY_PARTITION = -1
 """Let the client choose by the record's key (Kafka's PARTITION_UA)."""
 
+Record = tuple[str, bytes | None, bytes | None, Headers | None, int]
+"""Topic, key, value, headers and partition: what Kafka's produce takes."""
 
-_MESSAGES = b"LOGICAL_DECODING_MESSAGE"
-"""Under which name a transaction's logical messages are counted."""
-
-_SOURCE_END = b',"xmin":null,"origin":null,"origin_lsn":null}'
+_UINT32 = struct.Struct(">I").unpack_from
 
 
-class Record(NamedTuple):
-    """A record to publish: what Kafka's produce takes."""
-
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: Headers | None
-    partition: int
+def every_prefix(_prefix: str) -> bool:
+    """Publish messages of every prefix."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
     """Which records are wanted."""
 
-    tables: bool = True
-    wal: bool = True
     tombstones: bool = True
     transaction_metadata: bool = True
+    headers: Headers | None = None
+    """What each record of the tables' topics carries (extended.headers.enabled)."""
+    skipped_operations: frozenset[str] = frozenset()
+    skip_messages_without_change: bool = False
+    publishes_message: Callable[[str], bool] = every_prefix
 
 
 class _Described(NamedTuple):
-    """A relation, the topic of its events and its name in the counts of a transaction."""
+    """A relation in the outputs that want it."""
 
-    encoder: RowEncoder
-    topic: str
-    collection: bytes
+    collection: str
+    is_own: bool
+    identity_is_full: bool
+    table: RelationEvents | None
+    wal: RelationEvents | None
 
 
 class ChangeEvents:
-    """Makes the records of one stream, message by message."""
+    """Makes the records of one stream, message by message.
 
-    def __init__(self, topics: Topics, epoch: Epoch, output: Output) -> None:
+    `tables` and `wal` write the events of the two outputs. None is an output that is not
+    wanted; the same writer twice is one form for both.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        epoch: Epoch,
+        output: Output,
+        tables: EventWriter | None,
+        wal: EventWriter | None,
+    ) -> None:
         self._topics = topics
         self._epoch = str(epoch).encode()
         self._partitions = epoch.wal_partitions
         self._output = output
-        self._prefix = orjson.dumps(topics.prefix)
-        self._database = orjson.dumps(epoch.database)
-        self._relations: dict[int, _Described] = {}
+        self._headers = output.headers
+        self._skipped = output.skipped_operations
+        self._tables = tables
+        self._wal = wal
+        self._is_shared = tables is wal
+        self._relations: dict[int, _Described | None] = {}
         self._transaction: OpenTransaction | None = None
         self._last_commit_lsn: Lsn | None = None
-        self._clock_us = -1
-        self._clock_json = b""
 
-    def topic_of(self, relation: RowEncoder) -> str:
-        """Return the topic that the relation's events go to."""
-        return self._topics.table(relation.relation.pg_schema, relation.relation.table)
+    def describe(self, shape: TableShape, wal_shape: TableShape | None = None) -> None:
+        """Take note of what rows with the relation's oid look like from here on.
 
-    def describe(self, relation: RowEncoder) -> None:
-        """Take note of what rows with the relation's oid look like from here on."""
-        described = relation.relation
-        self._relations[described.oid] = _Described(
-            relation,
-            self.topic_of(relation),
-            f"{described.pg_schema}.{described.table}".encode(),
+        `wal_shape` is its shape in the value modes of `.wal`, where those differ.
+        """
+        topic = self._topics.table(shape.pg_schema, shape.table)
+        table = None if self._tables is None else self._tables.relation(shape, topic)
+        wal = table
+        if not self._is_shared:
+            wal = None if self._wal is None else self._wal.relation(wal_shape or shape, topic)
+        collection = f"{shape.pg_schema}.{shape.table}"
+        self._relations[shape.oid] = _Described(
+            collection, shape.is_own, shape.identity_is_full, table, wal
         )
-        if self._transaction is not None:
-            self._transaction.source_parts.pop(described.oid, None)
+
+    def ignore(self, relation_oid: int) -> None:
+        """Publish nothing of the relation: the configuration leaves it out."""
+        self._relations[relation_oid] = None
+
+    def relation(self, relation_oid: int) -> RelationEvents | None:
+        """Return the relation as its own topic has it, None where that is not wanted."""
+        described = self._relations.get(relation_oid)
+        return None if described is None or described.is_own else described.table
 
     def begin(self, message: Begin, lsn: Lsn) -> None:
         """Start a transaction; one that was cut off before is forgotten."""
         partition = transaction_partition(message.xid, self._partitions)
-        self._transaction = OpenTransaction(message, lsn, partition)
+        self._transaction = OpenTransaction(message, lsn, partition, self._last_commit_lsn)
+
+    def origin(self, message: Origin) -> None:
+        """Take note that the transaction was replicated from elsewhere."""
+        self._current().origin = message
 
     def commit(self, message: Commit, lsn: Lsn) -> list[Record]:
         """End the transaction and return the records that say so."""
@@ -110,100 +135,80 @@ class ChangeEvents:
             return []
         # One without any event is announced only now: Debezium reports each transaction.
         records = [] if transaction.is_announced else self._announce(transaction)
-        collections = b",".join(
-            b'{"data_collection":%b,"event_count":%d}' % (orjson.dumps(name.decode()), count)
-            for name, count in transaction.counts.items()
+        return records + self._metadata(
+            transaction, lambda writer: writer.end(transaction, lsn), transaction.ordinal
         )
-        value = (
-            b'{"status":"END","id":"%b:%d","event_count":%d,"data_collections":[%b],"ts_ms":%d}'
-            % (
-                transaction.id_prefix,
-                lsn,
-                transaction.total_order,
-                collections,
-                message.commit_time_us // 1000,
-            )
-        )
-        return records + self._metadata(transaction, lsn, value, transaction.ordinal)
 
-    def insert(self, message: Insert, lsn: Lsn, now_us: int) -> list[Record]:
-        """Return the records of a new row."""
-        described = self._event_of(message.relation_oid)
-        if described is None:
-            return []
-        relation = described.encoder
-        row = relation.inserted(message.payload)
-        key = relation.key(row)
-        value = self._envelope(described, lsn, now_us, b"c", b"null", relation.row(row))
-        return self._records([Record(described.topic, key, value, None, ANY_PARTITION)], key, value)
+    def row(self, data: bytes, at: int, lsn: Lsn, now_us: int) -> list[Record]:
+        """Return the records of the Insert, Update or Delete that begins at `at` in `data`.
 
-    def update(self, message: Update, lsn: Lsn, now_us: int) -> list[Record]:
-        """Return the records of a changed row.
-
-        Where its key changed, the table topic gets a delete of the old key and a create of
-        the new one, as Debezium does; `.wal` keeps the one update that it was.
+        Where the row's key changed, the table topic gets a delete of the old key and a create
+        of the new one, as Debezium does; `.wal` keeps the one update that it was.
         """
-        described = self._event_of(message.relation_oid)
+        transaction = self._current()
+        try:
+            (oid,) = _UINT32(data, at + 1)
+        except struct.error:
+            raise MalformedMessage("a row message ends before its relation") from None
+        described = self._counted(transaction, oid)
         if described is None:
             return []
-        relation = described.encoder
-        old, new = relation.updated(message.payload)
-        key = relation.key(new)
-        after = relation.row(new)
-        if old is None:
-            value = self._envelope(described, lsn, now_us, b"u", b"null", after)
-            return self._records(
-                [Record(described.topic, key, value, None, ANY_PARTITION)], key, value
-            )
-        before = relation.before(old)
-        old_key = relation.key(old.values)
-        value = self._envelope(described, lsn, now_us, b"u", before, after)
-        if key == old_key or key is None or old_key is None:
-            return self._records(
-                [Record(described.topic, key, value, None, ANY_PARTITION)], key, value
-            )
-        if not self._output.tables:
-            return self._records([], key, value)
-        # For consumers of the table topic the delete is what `.wal` has as the update.
-        delete = self._envelope(
-            described, lsn, now_us, b"d", before, b"null", is_counted_already=True
-        )
-        create = self._envelope(described, lsn, now_us, b"c", b"null", after)
-        new_key_header = [("__debezium.newkey", key)]
-        old_key_header = [("__debezium.oldkey", old_key)]
-        table_records = [Record(described.topic, old_key, delete, new_key_header, ANY_PARTITION)]
-        if self._output.tombstones:
-            table_records.append(
-                Record(described.topic, old_key, None, new_key_header, ANY_PARTITION)
-            )
-        table_records.append(Record(described.topic, key, create, old_key_header, ANY_PARTITION))
-        return self._records(table_records, key, value)
-
-    def delete(self, message: Delete, lsn: Lsn, now_us: int) -> list[Record]:
-        """Return the records of a removed row: the delete and, if wanted, its tombstone."""
-        described = self._event_of(message.relation_oid)
-        if described is None:
+        relation, writer = described.table or described.wal, self._tables or self._wal
+        if relation is None or writer is None:
             return []
-        relation = described.encoder
-        old = relation.deleted(message.payload)
-        key = relation.key(old.values)
-        before = relation.before(old)
-        value = self._envelope(described, lsn, now_us, b"d", before, b"null")
-        table_records = [Record(described.topic, key, value, None, ANY_PARTITION)]
-        if self._output.tombstones:
-            table_records.append(Record(described.topic, key, None, None, ANY_PARTITION))
-        return self._records(table_records, key, value)
+        text = data.decode("latin-1")
+        op, old_key, key, before, after = event = relation.event(data, text, at)
+        if op in self._skipped or (
+            self._output.skip_messages_without_change
+            and described.identity_is_full
+            and before == after
+        ):
+            return []
+        records = [] if transaction.is_announced else self._announce(transaction)
+        transaction.count_event(described.collection)
+        key_bytes = writer.key(relation, key)
+        value = writer.change(relation, transaction, lsn, op, before, after, now_us)
+        wal_records = []
+        if described.wal is not None and self._wal is not None:
+            wal_key, wal_value = key_bytes, value
+            if relation is not described.wal:
+                _, _, own_key, own_before, own_after = described.wal.event(data, text, at)
+                wal_key = self._wal.key(described.wal, own_key)
+                wal_value = self._wal.change(
+                    described.wal, transaction, lsn, op, own_before, own_after, now_us
+                )
+            wal_records.append(self._wal_record(transaction, wal_key, wal_value))
+        if described.table is not None:
+            if old_key is not None and key is not None and old_key != key:
+                records += self._moved(relation, transaction, event, lsn, now_us)
+            else:
+                topic, headers = relation.topic, self._headers
+                records.append((topic, key_bytes, value, headers, ANY_PARTITION))
+                if op == "d" and self._output.tombstones:
+                    records.append((topic, key_bytes, None, headers, ANY_PARTITION))
+        return records + wal_records
 
     def truncate(self, message: Truncate, lsn: Lsn, now_us: int) -> list[Record]:
         """Return one event for each table emptied; there is no key and no row."""
-        records = []
+        transaction = self._current()
+        records: list[Record] = []
         for oid in message.relation_oids:
-            described = self._event_of(oid)
-            if described is None:
+            described = self._counted(transaction, oid)
+            if described is None or "t" in self._skipped:
                 continue
-            value = self._envelope(described, lsn, now_us, b"t", b"null", b"null")
-            table_records = [Record(described.topic, None, value, None, ANY_PARTITION)]
-            records += self._records(table_records, None, value)
+            if not transaction.is_announced:
+                records += self._announce(transaction)
+            transaction.count_event(described.collection)
+            value = None
+            if (relation := described.table) is not None and self._tables is not None:
+                null = relation.null
+                value = self._tables.change(relation, transaction, lsn, "t", null, null, now_us)
+                records.append((relation.topic, None, value, self._headers, ANY_PARTITION))
+            if (relation := described.wal) is not None and self._wal is not None:
+                if value is None or not self._is_shared:
+                    null = relation.null
+                    value = self._wal.change(relation, transaction, lsn, "t", null, null, now_us)
+                records.append(self._wal_record(transaction, None, value))
         return records
 
     def message(self, message: LogicalMessage, lsn: Lsn, now_us: int) -> list[Record]:
@@ -219,193 +224,103 @@ class ChangeEvents:
         if message.prefix == HEARTBEAT_PREFIX:
             if transaction is not None:
                 transaction.touched_own = True
-            return self._heartbeat(now_us)
-        announcement: list[Record] = []
+            return self.heartbeat(now_us)
+        records: list[Record] = []
         if transaction is None:
-            commit_us, xid, block = now_us, b"null", b"null"
+            source = Source(now_us, last_commit_lsn=self._last_commit_lsn)
         else:
             if not transaction.is_announced:
-                announcement = self._announce(transaction)
-            commit_us, xid = transaction.begin.commit_time_us, transaction.id_prefix
-            transaction.count_event(_MESSAGES)
-            block = self._transaction_block(transaction, b"%d" % lsn, _MESSAGES)
-        head, tail = self._source_parts(commit_us, b'""', b'""', xid)
-        prefix = orjson.dumps(message.prefix)
-        value = (
-            b'{"op":"m","ts_ms":%d,"source":%b%d%b%d%b,"transaction":%b,'
-            b'"message":{"prefix":%b,"content":"%b"}}'
-        ) % (
-            now_us // 1000,
-            head,
-            lsn,
-            tail,
-            lsn,
-            _SOURCE_END,
-            block,
-            prefix,
-            b64encode(message.content),
-        )
-        key = b'{"prefix":%b}' % prefix
-        own = [Record(self._topics.message, key, value, None, ANY_PARTITION)]
-        if transaction is None:
-            return own if self._output.tables else []
-        return announcement + self._records(own, key, value)
+                records += self._announce(transaction)
+            transaction.count_event(MESSAGES_COLLECTION)
+            source = transaction.source("", "")
+        record = None
+        if self._tables is not None and self._output.publishes_message(message.prefix):
+            record = self._tables.message(transaction, message, source, lsn, now_us)
+            records.append((self._topics.message, *record, self._headers, ANY_PARTITION))
+        if self._wal is not None and transaction is not None:
+            if record is None or not self._is_shared:
+                record = self._wal.message(transaction, message, source, lsn, now_us)
+            records.append(self._wal_record(transaction, *record))
+        return records
+
+    def heartbeat(self, now_us: int) -> list[Record]:
+        """Return the record that says the stream is alive."""
+        if self._tables is None:
+            return []
+        return [(self._topics.heartbeat, *self._tables.heartbeat(now_us), self._headers, 0)]
 
     def _current(self) -> OpenTransaction:
         if self._transaction is None:
             raise MalformedMessage("the server sent a message of a transaction outside of any")
         return self._transaction
 
-    def _event_of(self, relation_oid: int) -> _Described | None:
+    def _counted(self, transaction: OpenTransaction, relation_oid: int) -> _Described | None:
         """Count a message about a relation; return it unless its events are not wanted."""
-        transaction = self._current()
         transaction.ordinal += 1
-        described = self._relations.get(relation_oid)
-        if described is None:
+        try:
+            described = self._relations[relation_oid]
+        except KeyError:
             raise UnknownRelation(
                 f"the server sent a row of relation {relation_oid} without describing it first"
-            )
-        if described.encoder.is_own:
+            ) from None
+        if described is not None and described.is_own:
             transaction.touched_own = True
             return None
         return described
 
-    def _envelope(
+    def _moved(
         self,
-        described: _Described,
+        relation: RelationEvents,
+        transaction: OpenTransaction,
+        event: Event,
         lsn: Lsn,
         now_us: int,
-        op: bytes,
-        before: bytes,
-        after: bytes,
-        *,
-        is_counted_already: bool = False,
-    ) -> bytes:
-        transaction = self._current()
-        oid = described.encoder.relation.oid
-        parts = transaction.source_parts.get(oid)
-        if parts is None:
-            relation = described.encoder.relation
-            parts = transaction.source_parts[oid] = self._source_parts(
-                transaction.begin.commit_time_us,
-                orjson.dumps(relation.pg_schema),
-                orjson.dumps(relation.table),
-                transaction.id_prefix,
-            )
-        head, tail = parts
-        position = b"%d" % lsn
-        if not is_counted_already:
-            transaction.count_event(described.collection)
-        return b"".join(
-            (
-                b'{"before":',
-                before,
-                b',"after":',
-                after,
-                b',"source":',
-                head,
-                position,
-                tail,
-                position,
-                _SOURCE_END,
-                b',"transaction":',
-                self._transaction_block(transaction, position, described.collection),
-                b',"op":"',
-                op,
-                b'",',
-                self._clock(now_us),
-            )
-        )
-
-    def _clock(self, now_us: int) -> bytes:
-        """Return the envelope's own times, which whole batches of messages share."""
-        if now_us != self._clock_us:
-            self._clock_us = now_us
-            self._clock_json = b'"ts_ms":%d,"ts_us":%d,"ts_ns":%d000}' % (
-                now_us // 1000,
-                now_us,
-                now_us,
-            )
-        return self._clock_json
-
-    def _source_parts(
-        self, commit_us: int, pg_schema: bytes, table: bytes, xid: bytes
-    ) -> tuple[bytes, bytes]:
-        """Return the source block up to its first LSN, and from there to its second."""
-        last = self._last_commit_lsn
-        head = (
-            b'{"version":"%b","connector":"postgresql","name":%b,"ts_ms":%d,"snapshot":"false",'
-            b'"db":%b,"sequence":"[%b,\\"'
-        ) % (
-            VERSION,
-            self._prefix,
-            commit_us // 1000,
-            self._database,
-            b"null" if last is None else b'\\"%d\\"' % last,
-        )
-        tail = b'\\"]","ts_us":%d,"ts_ns":%d000,"schema":%b,"table":%b,"txId":%b,"lsn":' % (
-            commit_us,
-            commit_us,
-            pg_schema,
-            table,
-            xid,
-        )
-        return head, tail
-
-    def _transaction_block(
-        self, transaction: OpenTransaction, position: bytes, collection: bytes
-    ) -> bytes:
-        if not self._output.transaction_metadata:
-            return b"null"
-        return b'{"id":"%b:%b","total_order":%d,"data_collection_order":%d}' % (
-            transaction.id_prefix,
-            position,
-            transaction.total_order,
-            transaction.counts[collection],
-        )
-
-    def _records(
-        self, own_topic: list[Record], wal_key: bytes | None, wal_value: bytes
     ) -> list[Record]:
-        """Return what is wanted: BEGIN where it is due, the own topic's records, `.wal`'s."""
-        transaction = self._current()
-        records = [] if transaction.is_announced else self._announce(transaction)
-        if self._output.tables:
-            records += own_topic
-        if self._output.wal:
-            headers = wal_headers(self._epoch, transaction.begin.commit_lsn, transaction.ordinal)
-            records.append(
-                Record(self._topics.wal, wal_key, wal_value, headers, transaction.partition)
-            )
+        """Return the table topic's records of a row whose key changed.
+
+        For its consumers the delete is what `.wal` has as the update; the create counts anew.
+        """
+        writer = self._tables
+        assert writer is not None  # noqa: S101 - the caller has a table topic.
+        null, topic = relation.null, relation.topic
+        _, old, new, before, after = event
+        old_key, key = writer.key(relation, old), writer.key(relation, new)
+        common = self._headers or []
+        new_key_header = [("__debezium.newkey", writer.key_header(relation, new)), *common]
+        old_key_header = [("__debezium.oldkey", writer.key_header(relation, old)), *common]
+        delete = writer.change(relation, transaction, lsn, "d", before, null, now_us)
+        records: list[Record] = [(topic, old_key, delete, new_key_header, ANY_PARTITION)]
+        if self._output.tombstones:
+            records.append((topic, old_key, None, new_key_header, ANY_PARTITION))
+        transaction.count_event(relation.collection)
+        create = writer.change(relation, transaction, lsn, "c", null, after, now_us)
+        records.append((topic, key, create, old_key_header, ANY_PARTITION))
         return records
 
     def _announce(self, transaction: OpenTransaction) -> list[Record]:
         transaction.is_announced = True
-        value = (
-            b'{"status":"BEGIN","id":"%b:%d","event_count":null,"data_collections":null,"ts_ms":%d}'
-            % (
-                transaction.id_prefix,
-                transaction.begin_lsn,
-                transaction.begin.commit_time_us // 1000,
-            )
-        )
-        return self._metadata(transaction, transaction.begin_lsn, value, None)
+        return self._metadata(transaction, lambda writer: writer.begin(transaction), None)
 
     def _metadata(
-        self, transaction: OpenTransaction, lsn: Lsn, value: bytes, ordinal: int | None
+        self,
+        transaction: OpenTransaction,
+        write: Callable[[EventWriter], tuple[bytes, bytes]],
+        ordinal: int | None,
     ) -> list[Record]:
-        key = b'{"id":"%b:%d"}' % (transaction.id_prefix, lsn)
-        records = []
-        if self._output.tables and self._output.transaction_metadata:
-            records.append(Record(self._topics.transaction, key, value, None, ANY_PARTITION))
-        if self._output.wal:
+        records: list[Record] = []
+        written = None
+        if self._tables is not None and self._output.transaction_metadata:
+            written = write(self._tables)
+            records.append((self._topics.transaction, *written, self._headers, ANY_PARTITION))
+        if self._wal is not None:
+            if written is None or not self._is_shared:
+                written = write(self._wal)
             headers = wal_headers(self._epoch, transaction.begin.commit_lsn, ordinal)
-            records.append(Record(self._topics.wal, key, value, headers, transaction.partition))
+            records.append((self._topics.wal, *written, headers, transaction.partition))
         return records
 
-    def _heartbeat(self, now_us: int) -> list[Record]:
-        if not self._output.tables:
-            return []
-        key = b'{"serverName":%b}' % self._prefix
-        value = b'{"ts_ms":%d}' % (now_us // 1000)
-        return [Record(self._topics.heartbeat, key, value, None, 0)]
+    def _wal_record(
+        self, transaction: OpenTransaction, key: bytes | None, value: bytes | None
+    ) -> Record:
+        headers = wal_headers(self._epoch, transaction.begin.commit_lsn, transaction.ordinal)
+        return (self._topics.wal, key, value, headers, transaction.partition)

@@ -5,7 +5,7 @@ Stop   WalLevelNotLogical, UnsupportedServer, UnsupportedEncoding, NotPermitted,
        Gap: SlotLost, SlotMissing, SlotMovedOn, OtherServer, ServerWentBack, HistoryDiverged,
             PublicationMissing, PublicationChanged
        SlotOfOther, OffsetsUnreadable, OffsetsNotCompacted, RecordTooLarge, MalformedMessage,
-       UnknownRelation
+       UnknownRelation, ValueNotConvertible
 """
 
 from __future__ import annotations
@@ -110,6 +110,10 @@ class RecordTooLarge(Stop):
 
 class MalformedMessage(Stop):
     """The server sent bytes that are no pgoutput message of protocol version 1."""
+
+
+class ValueNotConvertible(Stop):
+    """A stored value has no form in the value modes that are set."""
 
 
 class UnknownRelation(Stop):

@@ -9,7 +9,7 @@ publishes again from the confirmed position.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -31,18 +31,24 @@ class KafkaPublisher:
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        client: Mapping[str, Any],
         *,
         max_message_bytes: int,
+        queue_bytes: int,
         linger_ms: float,
         compression_type: str,
         while_waiting: Callable[[], None],
     ) -> None:
-        """Make a publisher; `while_waiting` is called again and again while the queue is full."""
+        """Make a publisher; `while_waiting` is called again and again while the queue is full.
+
+        `client` is librdkafka's configuration of the connection; what delivery rests on is not
+        its to say. A `queue_bytes` of 0 is the publisher's own bound.
+        """
+        queue_kib = max(queue_bytes, max_message_bytes) // 1024 + QUEUE_SLACK_KIB
         self._producer = Producer(
             {
-                "bootstrap.servers": bootstrap_servers,
                 "client.id": "bemi-producer",
+                **client,
                 "enable.idempotence": True,
                 "acks": "all",
                 # Never give up: a record left out would be a gap nobody sees.
@@ -53,7 +59,7 @@ class KafkaPublisher:
                 "compression.type": compression_type,
                 "message.max.bytes": max_message_bytes,
                 "queue.buffering.max.messages": QUEUE_MESSAGES,
-                "queue.buffering.max.kbytes": max_message_bytes // 1024 + QUEUE_SLACK_KIB,
+                "queue.buffering.max.kbytes": queue_kib,
                 "error_cb": self._note_error,
             }
         )
@@ -76,7 +82,7 @@ class KafkaPublisher:
                         value,
                         key,
                         partition,
-                        on_delivery=note_delivery,
+                        note_delivery,
                         headers=headers,  # type: ignore[arg-type] # The stub's list is invariant.
                     )
                 except BufferError:

@@ -1,162 +1,153 @@
-"""Relations as the stream describes them, and their rows as JSON. Pure.
+"""The row messages of one relation, as the cells of one output. Pure.
 
-The stream's Relation message gives columns and replica identity at the point of the rows
-that follow. What it lacks comes from the catalogue as `CatalogFacts`: the key, because with
-REPLICA IDENTITY FULL every column counts as identity, and the base types of domains.
-
-A row becomes JSON by one template a relation, filled with the values that `row_codec` makes;
-values are never parsed, so nothing changes on the way.
+Bytes that are no row of the relation raise MalformedMessage; a value that has no form in the
+output's value modes raises ValueNotConvertible or becomes null, as the configuration says.
 
 Format: PostgreSQL manual, "Logical Replication Message Formats", Insert, Update, Delete.
 """
 
 from __future__ import annotations
 
+import logging
 import struct
-from dataclasses import dataclass, field
-from typing import NamedTuple, cast
+from collections.abc import Sequence
+from enum import Enum
 
-import orjson
+from producer.errors import MalformedMessage, ValueNotConvertible
+from producer.row_codec import MALFORMED, CellCodec, Cells, Text, compile_row_decoder
+from producer.table_shape import TableShape
 
-from producer.column_values import UNAVAILABLE_JSON, value_encoder
-from producer.errors import MalformedMessage
-from producer.pgoutput import Relation
-from producer.row_codec import RowValues, compile_row_decoder
+ROW_AT = 5
+"""Where the tag of a row message's first row is: behind the kind and the relation's oid."""
 
-Row = tuple[bytes, ...]
-"""Each column's value as JSON."""
-
-_TAG_AT = 5  # Behind the message's kind and the relation's oid.
 _NEW, _OLD, _KEY = b"NOK"
-_TAGS = frozenset((_NEW, _OLD, _KEY))
+_TEXT, _NULL, _UNCHANGED = b"tnu"
+_UINT32 = struct.Struct(">I").unpack_from
+
+log = logging.getLogger(__name__)
 
 
-class OldRow(NamedTuple):
-    """What was sent of a row as it was: all of it, or only its identity columns."""
+class ConversionFailure(str, Enum):
+    """What is done with a value that has no form: event.converting.failure.handling.mode."""
 
-    values: Row
-    is_full: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogFacts:
-    """What the catalogue says of a relation, read when the stream described it.
-
-    `key` is None when the relation is not in the catalogue any more: it was dropped after
-    the change that is being read.
-    """
-
-    key: tuple[str, ...] | None = None
-    base_types: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """The base type and its modifier of each domain among the columns' types."""
-    is_own: bool = False
-    """A table of the sink, or a partition of one."""
+    FAIL = "fail"
+    WARN = "warn"
+    SKIP = "skip"
 
 
-class RowEncoder:
-    """Turns the row messages of one relation into JSON.
+class RelationRows:
+    """Decodes the rows of one relation; `at` is where their message begins in `data`."""
 
-    Bytes that are no row of the relation raise MalformedMessage, and nothing else.
-    """
+    def __init__(
+        self,
+        shape: TableShape,
+        codecs: Sequence[CellCodec],
+        on_failure: ConversionFailure = ConversionFailure.FAIL,
+    ) -> None:
+        self.shape = shape
+        self.codecs = tuple(codecs)
+        self._on_failure = on_failure
+        self._decode = compile_row_decoder(self.codecs)
+        self._unavailable: Cells = tuple(codec.unavailable for codec in codecs)
 
-    def __init__(self, relation: Relation, facts: CatalogFacts) -> None:
-        self.relation = relation
-        self.is_own = facts.is_own
-        names = [column.name for column in relation.columns]
-        self._decode_row = compile_row_decoder(
-            [
-                value_encoder(*facts.base_types.get(c.type_oid, (c.type_oid, c.type_modifier)))
-                for c in relation.columns
-            ]
-        )
-        self._template = _object_template(names)
-        identity = [i for i, column in enumerate(relation.columns) if column.is_identity]
-        self._identity = identity
-        self._identity_template = _object_template([names[i] for i in identity])
-        key = facts.key
-        if key is None:
-            # Only FULL marks columns that are no key; nothing is known of its key then.
-            is_full = len(identity) == len(names)
-            key = () if is_full else tuple(names[i] for i in identity)
-        # A key column renamed since the row was written is not in this description.
-        self._key = [names.index(name) for name in key] if set(key) <= set(names) else []
-        self._key_template = _object_template([names[i] for i in self._key])
-
-    def inserted(self, payload: bytes) -> Row:
+    def inserted(self, data: bytes, text: Text, at: int) -> Cells:
         """Return the row of an Insert message."""
-        tag, values, end = self._tagged_row(payload, _TAG_AT)
-        if tag != _NEW or end != len(payload):
-            raise self._malformed(payload)
-        return _without_gaps(values, None)
+        tag, cells, end = self._tagged_row(data, text, at + ROW_AT, self._unavailable)
+        if tag != _NEW or end != len(data):
+            raise self._malformed(data, at)
+        return cells
 
-    def updated(self, payload: bytes) -> tuple[OldRow | None, Row]:
-        """Return the rows of an Update message: what was sent of the old one, and the new one.
+    def updated(self, data: bytes, text: Text, at: int) -> tuple[Cells | None, bool, Cells]:
+        """Return what was sent of the old row, whether that is all of it, and the new row.
 
         What was not sent of the new row is taken from the old one if that is full.
         """
-        tag, values, end = self._tagged_row(payload, _TAG_AT)
-        old = None
-        if tag != _NEW:
-            old = OldRow(_without_gaps(values, None), tag == _OLD)
-            tag, values, end = self._tagged_row(payload, end)
-        if tag != _NEW or end != len(payload):
-            raise self._malformed(payload)
-        return old, _without_gaps(values, old.values if old is not None and old.is_full else None)
+        tag, cells, end = self._tagged_row(data, text, at + ROW_AT, self._unavailable)
+        if tag == _NEW:
+            if end != len(data):
+                raise self._malformed(data, at)
+            return None, False, cells
+        is_full = tag == _OLD
+        missing = cells if is_full else self._unavailable
+        tag, new, end = self._tagged_row(data, text, end, missing)
+        if tag != _NEW or end != len(data):
+            raise self._malformed(data, at)
+        return cells, is_full, new
 
-    def deleted(self, payload: bytes) -> OldRow:
-        """Return the row of a Delete message."""
-        tag, values, end = self._tagged_row(payload, _TAG_AT)
-        if tag == _NEW or end != len(payload):
-            raise self._malformed(payload)
-        return OldRow(_without_gaps(values, None), tag == _OLD)
+    def deleted(self, data: bytes, text: Text, at: int) -> tuple[Cells, bool]:
+        """Return what was sent of the row of a Delete message, and whether that is all of it."""
+        tag, cells, end = self._tagged_row(data, text, at + ROW_AT, self._unavailable)
+        if tag == _NEW or end != len(data):
+            raise self._malformed(data, at)
+        return cells, tag == _OLD
 
-    def row(self, values: Row) -> bytes:
-        """Return the whole row as a JSON object."""
-        return self._template % values
-
-    def before(self, old: OldRow) -> bytes:
-        """Return the old row as a JSON object: whole, or what was sent of it."""
-        if old.is_full:
-            return self._template % old.values
-        # The other columns were not sent. They are left out: a null would say they were null.
-        return self._identity_template % tuple([old.values[i] for i in self._identity])
-
-    def key(self, values: Row) -> bytes | None:
-        """Return the row's key as a JSON object in the key's order, or None without a key."""
-        if not self._key:
-            return None
-        return self._key_template % tuple([values[i] for i in self._key])
-
-    def _tagged_row(self, payload: bytes, at: int) -> tuple[int, RowValues, int]:
-        try:
-            tag = payload[at]
-            if tag not in _TAGS:
-                raise self._malformed(payload)
-            values, end = self._decode_row(payload, at + 1)
-        except (IndexError, ValueError, struct.error) as error:
-            raise self._malformed(payload) from error
-        return tag, values, end
-
-    def _malformed(self, payload: bytes) -> MalformedMessage:
-        return MalformedMessage(
-            f"a message {payload[:1]!r} of {len(payload)} bytes is no row of "
-            f"{self.relation.pg_schema}.{self.relation.table} as it was described"
+    def from_texts(self, texts: Sequence[bytes | None]) -> Cells:
+        """Return the cells of a row that was read by a query, its columns in the same order."""
+        return tuple(
+            codec.null if text is None else self._convert(number, text)
+            for number, (codec, text) in enumerate(zip(self.codecs, texts, strict=True))
         )
 
+    def _tagged_row(
+        self, data: bytes, text: Text, at: int, missing: Cells
+    ) -> tuple[int, Cells, int]:
+        try:
+            tag = data[at]
+            if tag != _NEW and tag != _OLD and tag != _KEY:
+                raise ValueError("no row begins here")
+            cells, end = self._decode(data, text, at + 1, missing)
+        except MALFORMED:
+            return self._tagged_row_slowly(data, at, missing)
+        return tag, cells, end
 
-def _without_gaps(values: RowValues, old: Row | None) -> Row:
-    """Fill in what was not sent because it is stored out of line and did not change."""
-    if None not in values:
-        return cast("Row", values)
-    return tuple(
-        [
-            value if value is not None else UNAVAILABLE_JSON if old is None else old[i]
-            for i, value in enumerate(values)
-        ]
-    )
+    def _tagged_row_slowly(self, data: bytes, at: int, missing: Cells) -> tuple[int, Cells, int]:
+        """Decode value by value, to tell bytes that are no row from a value without a form."""
+        try:
+            tag = data[at]
+            count = int.from_bytes(data[at + 1 : at + 3], "big")
+            if tag not in (_NEW, _OLD, _KEY) or count != len(self.codecs):
+                raise self._malformed(data, at)
+            at += 3
+            cells = []
+            for number, codec in enumerate(self.codecs):
+                kind = data[at]
+                at += 1
+                if kind == _TEXT:
+                    start = at + 4
+                    at = start + _UINT32(data, at)[0]
+                    if at > len(data):
+                        raise self._malformed(data, at)
+                    cells.append(self._convert(number, data[start:at]))
+                elif kind == _NULL:
+                    cells.append(codec.null)
+                elif kind == _UNCHANGED:
+                    cells.append(missing[number])
+                else:
+                    raise self._malformed(data, at)
+        except (IndexError, struct.error) as error:
+            raise self._malformed(data, at) from error
+        return tag, tuple(cells), at
 
+    def _convert(self, number: int, text: bytes) -> object:
+        codec = self.codecs[number]
+        if codec.encode is None:
+            return None
+        try:
+            return codec.encode(text)
+        except (LookupError, ValueError) as error:
+            column = f"{self.shape.pg_schema}.{self.shape.table}.{self.shape.columns[number].name}"
+            advice = (
+                f"a value of column {column} has no form in the value modes that are set "
+                f"({error}); use decimal.handling.mode=string or time.precision.mode=isostring, "
+                "or have event.converting.failure.handling.mode=warn write null in its place"
+            )
+            if self._on_failure is ConversionFailure.FAIL:
+                raise ValueNotConvertible(advice) from error
+            log.warning("%s", advice)
+            return codec.null
 
-def _object_template(names: list[str]) -> bytes:
-    """Return a bytes format for a JSON object with these fields."""
-    fields = (orjson.dumps(name).replace(b"%", b"%%") + b":%b" for name in names)
-    return b"{%b}" % b",".join(fields)
+    def _malformed(self, data: bytes, at: int) -> MalformedMessage:
+        return MalformedMessage(
+            f"a row message of {len(data)} bytes is no row of "
+            f"{self.shape.pg_schema}.{self.shape.table} as it was described, from byte {at} on"
+        )

@@ -15,7 +15,7 @@ import struct
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 from psycopg import pq, sql
@@ -28,6 +28,9 @@ from schemas.change_id import Lsn, format_lsn, parse_lsn
 
 MOST_MESSAGES = 1000
 """Messages of one batch at most, so that status is reported in time."""
+
+MOST_BYTES = 4 * 1024 * 1024
+"""Bytes of one batch at most, but for a single larger message."""
 
 SESSION_OPTIONS = (
     "-c datestyle=ISO -c timezone=UTC -c intervalstyle=iso_8601 -c extra_float_digits=1"
@@ -47,18 +50,12 @@ WAIT_SECONDS = 1.0
 OPTION_LIST_VERSION = 150_000
 FAILOVER_VERSION = 170_000
 
-_XLOG_DATA = ord("w")
-_KEEPALIVE = ord("k")
-_XLOG_DATA_HEADER = struct.Struct(">cQQq")
+XLOG_DATA = ord("w")
+PAYLOAD_AT = 25
+"""Where the pgoutput message begins in an XLogData: behind its kind, two positions and a time."""
+
 _KEEPALIVE_BODY = struct.Struct(">cQqB")
 _STATUS_UPDATE = struct.Struct(">cQQQqB")
-
-
-class XLogData(NamedTuple):
-    """One pgoutput message and the position it was read at."""
-
-    wal_start: Lsn
-    payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,19 +216,24 @@ class ReplicationStream:
             raise from_psycopg(error) from error
         self._confirmed = at
 
-    def read(self, timeout_seconds: float) -> list[XLogData | Keepalive]:
+    def read(self, timeout_seconds: float) -> list[bytes]:
         """Return what has arrived, waiting so long for the first of it; may return nothing.
+
+        Each is a whole XLogData, which begins with XLOG_DATA, or a keepalive. They are not
+        taken apart here: that took a third of the time of reading.
 
         Raises ConnectionLost when the server ends the stream, or has been silent for too long
         although it was asked to answer: a connection may be dead without either end knowing.
         """
-        messages: list[XLogData | Keepalive] = []
+        messages: list[bytes] = []
+        held_bytes = 0
         get_copy_data = self._pgconn.get_copy_data
         try:
-            while len(messages) < MOST_MESSAGES:
+            while len(messages) < MOST_MESSAGES and held_bytes < MOST_BYTES:
                 size, data = get_copy_data(1)
                 if size > 0:
-                    messages.append(self._parse(bytes(data)))
+                    messages.append(bytes(data))
+                    held_bytes += size
                 elif size == 0:
                     if messages or not self._wait(timeout_seconds):
                         break
@@ -246,6 +248,7 @@ class ReplicationStream:
         if messages:
             self._silent_seconds = 0.0
             self._questions = 0
+            self._note_received(messages)
         return messages
 
     def report(self, confirmed: Lsn, *, ask: bool = False) -> None:
@@ -315,22 +318,28 @@ class ReplicationStream:
             raise ConnectionLost("the server did not answer")
         return [None if value is None else value.decode() for value in row]
 
-    def _parse(self, data: bytes) -> XLogData | Keepalive:
-        kind = data[0]
-        if kind == _XLOG_DATA and len(data) > _XLOG_DATA_HEADER.size:
-            wal_start = Lsn(int.from_bytes(data[1:9], "big"))
-            if wal_start > self._received:
-                self._received = wal_start
-            return XLogData(wal_start, data[_XLOG_DATA_HEADER.size :])
-        if kind == _KEEPALIVE and len(data) == _KEEPALIVE_BODY.size:
-            _, wal_end, _, reply_requested = _KEEPALIVE_BODY.unpack(data)
-            if wal_end > self._received:
-                self._received = Lsn(wal_end)
-            return Keepalive(Lsn(wal_end), bool(reply_requested))
-        raise MalformedMessage(f"the server sent a copy message that begins with {data[:1]!r}")
+    def _note_received(self, messages: list[bytes]) -> None:
+        for data in reversed(messages):
+            # Keepalives say it too; positions within a transaction go up and down a little.
+            self._received = max(self._received, position_of(data))
+            if data[0] == XLOG_DATA:
+                return
 
     def _raise_end(self) -> None:
         result = self._pgconn.get_result()
         if result is not None and result.status == pq.ExecStatus.FATAL_ERROR:
             raise from_psycopg(psycopg.errors.error_from_result(result))
         raise ConnectionLost("the server ended the replication stream")
+
+
+def position_of(data: bytes) -> Lsn:
+    """Return where a message of `read` stands in the WAL."""
+    return Lsn(int.from_bytes(data[1:9], "big"))
+
+
+def keepalive(data: bytes) -> Keepalive:
+    """Return the keepalive that a message of `read` is; raises MalformedMessage if it is none."""
+    if data[:1] != b"k" or len(data) != _KEEPALIVE_BODY.size:
+        raise MalformedMessage(f"the server sent a copy message that begins with {data[:1]!r}")
+    _, wal_end, _, reply_requested = _KEEPALIVE_BODY.unpack(data)
+    return Keepalive(Lsn(wal_end), bool(reply_requested))

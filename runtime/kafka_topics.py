@@ -36,6 +36,7 @@ class TopicSpec:
     name: str
     partitions: int = -1
     config: dict[str, str] = field(default_factory=dict)
+    replication_factor: int = -1
 
 
 def partition_count(
@@ -73,7 +74,10 @@ def ensure_topics(admin: AdminClient, topics: Iterable[TopicSpec]) -> None:
     """
     new = [
         NewTopic(
-            topic.name, num_partitions=topic.partitions, replication_factor=-1, config=topic.config
+            topic.name,
+            num_partitions=topic.partitions,
+            replication_factor=topic.replication_factor,
+            config=topic.config,
         )
         for topic in topics
     ]

@@ -45,13 +45,22 @@ def is_own_table(table: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The topics of one pipeline, all under one prefix."""
+    """The topics of one pipeline, all under one prefix.
+
+    What else may differ is Debezium's: topic.delimiter, topic.transaction,
+    topic.heartbeat.prefix and topic.heartbeat.name.
+    """
 
     prefix: str
+    delimiter: str = "."
+    transaction_name: str = "transaction"
+    heartbeat_prefix: str = "__debezium-heartbeat"
+    heartbeat_name: str = ""
 
     def table(self, pg_schema: str, table: str) -> str:
         """Return the topic of a table's events: `{prefix}.{schema}.{table}`, made to fit."""
-        return _INVALID.sub("_", f"{self.prefix}.{pg_schema}.{table}")[:MAX_TOPIC_LENGTH]
+        name = self.delimiter.join((self.prefix, pg_schema, table))
+        return _INVALID.sub("_", name)[:MAX_TOPIC_LENGTH]
 
     @property
     def message(self) -> str:
@@ -61,17 +70,22 @@ class Topics:
     @property
     def transaction(self) -> str:
         """The topic of transaction metadata: BEGIN and END."""
-        return f"{self.prefix}.transaction"
+        return f"{self.prefix}{self.delimiter}{self.transaction_name}"
 
     @property
     def heartbeat(self) -> str:
         """The topic of heartbeats."""
-        return f"__debezium-heartbeat.{self.prefix}"
+        return self.heartbeat_name or f"{self.heartbeat_prefix}{self.delimiter}{self.prefix}"
 
     @property
     def wal(self) -> str:
         """The topic of everything once more, in WAL order, a transaction in one partition."""
         return f"{self.prefix}.wal"
+
+    @property
+    def producer_offsets(self) -> str:
+        """The topic in which the producer keeps where it stands."""
+        return f"{self.prefix}.producer-offsets"
 
     @property
     def changes(self) -> str:

@@ -1,0 +1,132 @@
+"""What the settings say of the connections: to PostgreSQL, to Kafka, to a registry. Edge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from producer.assembly import Assembly, SharedAvro
+from producer.avro_serializer import AvroSerializer, Registry
+from producer.configuration.table_filters import parse_replica_identities
+from producer.connect_events import Serializer
+from producer.publication import AutocreateMode, WantedPublication
+from producer.registry_settings import RegistrySettings
+from producer.replication_stream import ReplicationStream, StreamOptions
+from producer.schema_files import SchemaFiles
+from producer.schema_registry import ConfluentRegistry
+from producer.settings import ProducerSettings
+from producer.source import WantedSource
+from producer.source_state import OPERATIONS
+from producer.sql_connection import Connection, connect
+from producer.start_checks import GapPolicy, OffsetMismatchStrategy
+from runtime.errors import Stop
+
+CONNECT_SECONDS = 10
+MILLISECONDS = 1000
+_OPERATION_LETTERS = dict(zip("cudt", OPERATIONS, strict=True))
+
+
+def connect_sql(settings: ProducerSettings) -> Connection:
+    """Open the connection for the catalogue, for heartbeats and for making slot and publication."""
+    timeout = settings.database_query_timeout_ms / MILLISECONDS
+    return connect(
+        _parameters(settings, "catalog"),
+        # A heartbeat must not wait for a synchronous standby.
+        options="-c synchronous_commit=off",
+        timeout_seconds=timeout or None,
+        initial_statements=settings.database_initial_statements,
+    )
+
+
+def connect_stream(settings: ProducerSettings) -> ReplicationStream:
+    """Open the replication connection, without reading anything yet."""
+    return ReplicationStream.connect(
+        _parameters(settings, "stream"),
+        options=StreamOptions(parameters=_stream_parameters(settings.slot_stream_params)),
+        initial_statements=settings.database_initial_statements,
+    )
+
+
+def wanted_source(settings: ProducerSettings, assembly: Assembly) -> WantedSource:
+    """Return what the settings ask of the server."""
+    skipped = {_OPERATION_LETTERS[letter] for letter in settings.skipped_operations}
+    return WantedSource(
+        settings.slot_name,
+        WantedPublication(
+            settings.publication_name,
+            AutocreateMode(settings.publication_autocreate_mode),
+            includes=assembly.filters.captures_table,
+            operations=frozenset(OPERATIONS) - skipped,
+            via_partition_root=settings.publish_via_partition_root,
+            replica_identities=parse_replica_identities(settings.replica_identity_autoset_values),
+        ),
+        slot_failover=settings.slot_failover,
+        policy=GapPolicy(
+            settings.accept_gap, OffsetMismatchStrategy(settings.offset_mismatch_strategy)
+        ),
+    )
+
+
+def kafka_client(settings: ProducerSettings) -> dict[str, Any]:
+    """Return librdkafka's configuration of the connection to the brokers."""
+    return {
+        **{
+            name: value
+            for name, value in settings.kafka_properties.items()
+            if name.startswith(("security.", "sasl.", "ssl.", "client.", "socket."))
+        },
+        "bootstrap.servers": settings.kafka_bootstrap_servers,
+    }
+
+
+def avro_serializer(settings: ProducerSettings) -> Serializer:
+    """Return the serializer for Avro, with a registry or with schemas from files."""
+    registry: Registry
+    if settings.schema_registry_url:
+        registry = ConfluentRegistry(
+            RegistrySettings(
+                settings.schema_registry_url,
+                settings.schema_registry_user_info.get_secret_value() or None,
+                settings.schema_registry_auto_register,
+            )
+        )
+    elif settings.avro_schema_directory:
+        registry = SchemaFiles(
+            Path(settings.avro_schema_directory), may_write=settings.schema_registry_auto_register
+        )
+    else:
+        raise Stop(
+            "Avro needs schema.registry.url (BEMI_PRODUCER_SCHEMA_REGISTRY_URL) or a folder of "
+            "schemas (BEMI_PRODUCER_AVRO_SCHEMA_DIRECTORY)"
+        )
+    return SharedAvro(AvroSerializer(registry))
+
+
+def _parameters(settings: ProducerSettings, purpose: str) -> dict[str, Any]:
+    parameters: dict[str, Any] = {
+        "host": settings.db_host,
+        "port": settings.db_port,
+        "dbname": settings.db_name,
+        "user": settings.db_user,
+        "password": settings.db_password.get_secret_value() or None,
+        "sslmode": settings.db_sslmode,
+        "sslcert": settings.database_sslcert or None,
+        "sslkey": settings.database_sslkey or None,
+        "sslpassword": settings.database_sslpassword.get_secret_value() or None,
+        "sslrootcert": settings.database_sslrootcert or None,
+        "application_name": f"bemi-producer {purpose}",
+        "client_encoding": "UTF8",
+        "connect_timeout": CONNECT_SECONDS,
+        "keepalives": int(settings.database_tcpkeepalive),
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+    }
+    return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _stream_parameters(text: str) -> dict[str, str]:
+    """Return slot.stream.params: `name=value`, separated by semicolons."""
+    pairs = (part.partition("=") for part in text.split(";") if part.strip())
+    return {name.strip(): value.strip() for name, _, value in pairs}

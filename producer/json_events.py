@@ -1,0 +1,333 @@
+"""Write events as JSON, with or without their schemas. Pure.
+
+What Connect's JsonConverter writes. Most of an event is the same for a transaction, a table or
+a batch: those parts are made once, and an event is one formatting of them with the row's cells.
+Everything is Text (see `row_codec`) until the last step, which also refuses what is not UTF-8.
+
+`connect_events` writes the same from values, slower and in any format; a property holds the two
+together.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from producer.connect_schema import STRUCT, ConnectSchema, encode_json, json_value, schema_node
+from producer.envelope_schema import (
+    HEARTBEAT_KEY,
+    HEARTBEAT_VALUE,
+    MESSAGE_KEY,
+    TRANSACTION_KEY,
+    TRANSACTION_VALUE,
+    envelope_schema,
+    message_value,
+)
+from producer.errors import MalformedMessage
+from producer.event_source import Source, source_parts, source_value
+from producer.event_writer import (
+    CONTENT_FORMS,
+    MESSAGES_COLLECTION,
+    RelationEvents,
+    WriterOptions,
+    begin_value,
+    end_value,
+    transaction_block,
+)
+from producer.json_row_code import (
+    MOST_COLUMNS,
+    EventCode,
+    JsonFields,
+    RowEvent,
+    compile_event,
+    compile_json_object,
+)
+from producer.open_transaction import OpenTransaction
+from producer.pgoutput import LogicalMessage
+from producer.relations import RelationRows
+from producer.row_codec import (
+    LEFT_OUT,
+    MALFORMED,
+    CellCodec,
+    Cells,
+    Text,
+    json_cell_codec,
+)
+from producer.table_shape import ShapedColumn, TableShape
+from schemas.change_id import Lsn
+
+
+class JsonRelation(RelationEvents):
+    """One relation's rows and keys as JSON Text."""
+
+    null = "null"
+
+    def __init__(self, shape: TableShape, topic: str, options: WriterOptions) -> None:
+        codecs = [_codec(column, options) for column in shape.columns]
+        super().__init__(shape, topic, RelationRows(shape, codecs, options.on_conversion_failure))
+        names = [_text(options.adjust_field_name(column.name)) for column in shape.columns]
+        row = JsonFields(tuple((names[number], number) for number in shape.written))
+        key = JsonFields(tuple((names[number], number) for number in shape.key))
+        before = _old_fields(shape, row, options)
+        self._row = compile_json_object(row)
+        self._before = compile_json_object(before)
+        self._key = compile_json_object(key) if shape.key else None
+        self._event: EventCode | None = None
+        if len(codecs) <= MOST_COLUMNS:
+            self._event = compile_event(codecs, row, before, key if shape.key else None)
+        adjust = options.adjust_schema_name
+        self.key_frame = _NO_FRAME
+        key_schema = shape.key_schema(adjust(f"{topic}.Key"))
+        if options.key_schemas and key_schema is not None:
+            self.key_frame = _frame(key_schema)
+        self.value_frame = _NO_FRAME
+        if options.value_schemas:
+            row_schema = shape.row_schema(adjust(f"{topic}.Value"))
+            self.value_frame = _frame(envelope_schema(adjust(f"{topic}.Envelope"), row_schema))
+
+    def event(self, data: bytes, text: Text, at: int) -> RowEvent:
+        """Return what the row message that begins at `at` says."""
+        if self._event is not None:
+            try:
+                return self._event(data, text, at)
+            except MALFORMED:
+                pass  # Or not made for it: the slow way knows.
+        return super().event(data, text, at)
+
+    def key(self, cells: Cells) -> Text | None:
+        """Return the row's key as a JSON object in the key's order, or None without a key."""
+        return None if self._key is None else self._key(cells)
+
+    def row(self, cells: Cells) -> Text:
+        """Return the whole row as a JSON object."""
+        return self._row(cells)
+
+    def before(self, cells: Cells, is_full: bool) -> Text:
+        """Return the old row as a JSON object: whole, or what was sent of it."""
+        return self._row(cells) if is_full else self._before(cells)
+
+
+class JsonEvents:
+    """Writes the keys and values of one output as JSON."""
+
+    def __init__(self, options: WriterOptions) -> None:
+        self._options = options
+        self._content = CONTENT_FORMS[options.modes.binary_handling_mode]
+        self._message_value = message_value(self._content.schema)
+        self._transaction: OpenTransaction | None = None
+        self._source_parts: dict[int, tuple[Text, Text, Text]] = {}
+        self._clock_us = -1
+        self._clock = ""
+
+    def relation(self, shape: TableShape, topic: str) -> JsonRelation:
+        """Return the relation's rows and keys in this output."""
+        self._source_parts.pop(shape.oid, None)
+        return JsonRelation(shape, topic, self._options)
+
+    def key(self, relation: JsonRelation, key: Text | None) -> bytes | None:
+        """Return a row's key."""
+        if key is None:
+            return None
+        head, tail = relation.key_frame
+        return encode_text(f"{head}{key}{tail}" if head else key)
+
+    def key_header(self, relation: JsonRelation, key: Text) -> bytes:
+        """Return a row's key as the value of a header: the other half of a changed key."""
+        return encode_text(key)
+
+    def change(
+        self,
+        relation: JsonRelation,
+        transaction: OpenTransaction,
+        lsn: Lsn,
+        op: str,
+        before: Text,
+        after: Text,
+        now_us: int,
+    ) -> bytes:
+        """Return a row's event, or that of a truncated table; it has been counted before."""
+        if transaction is not self._transaction:
+            self._transaction = transaction
+            self._source_parts.clear()
+        shape = relation.shape
+        parts = self._source_parts.get(shape.oid)
+        if parts is None:
+            source = transaction.source(shape.pg_schema, shape.table)
+            parts = source_parts(self._options.server, source)
+            self._source_parts[shape.oid] = parts
+        head, middle, tail = parts
+        if now_us != self._clock_us:
+            self._clock_us = now_us
+            self._clock = _clock(now_us)
+        place = str(lsn)
+        block = "null"
+        if self._options.transaction_metadata:
+            block = (
+                f'{{"id":"{transaction.xid}:{place}","total_order":{transaction.total_order},'
+                f'"data_collection_order":{transaction.counts[relation.collection]}}}'
+            )
+        open_, close = relation.value_frame
+        text = (
+            f'{open_}{{"before":{before},"after":{after},"source":{head}{place}{middle}{place}'
+            f'{tail},"transaction":{block},"op":"{op}",{self._clock}{close}'
+        )
+        return encode_text(text)
+
+    def read(
+        self, relation: JsonRelation, source: Source, lsn: Lsn | None, after: Text, now_us: int
+    ) -> bytes:
+        """Return a row's event that was read by a snapshot."""
+        head, tail = self.read_frame(relation, source, lsn, now_us)
+        return encode_text(f"{head}{after}{tail}")
+
+    def read_frame(
+        self, relation: JsonRelation, source: Source, lsn: Lsn | None, now_us: int
+    ) -> tuple[Text, Text]:
+        """Return what stands before and behind the row in the events of a snapshot."""
+        block = orjson.dumps(source_value(self._options.server, source, lsn)).decode("latin-1")
+        open_, close = relation.value_frame
+        return (
+            f'{open_}{{"before":null,"after":',
+            f',"source":{block},"transaction":null,"op":"r",{_clock(now_us)}{close}',
+        )
+
+    def message(
+        self,
+        transaction: OpenTransaction | None,
+        message: LogicalMessage,
+        source: Source,
+        lsn: Lsn,
+        now_us: int,
+    ) -> tuple[bytes, bytes]:
+        """Return key and value of a logical message's event."""
+        block = None
+        if self._options.transaction_metadata:
+            block = transaction_block(transaction, lsn, MESSAGES_COLLECTION)
+        value = {
+            "op": "m",
+            "ts_ms": now_us // 1000,
+            "source": source_value(self._options.server, source, lsn),
+            "transaction": block,
+            "message": {
+                "prefix": message.prefix,
+                "content": json_value(self._content.schema, self._content.encode(message.content)),
+            },
+        }
+        key = {"prefix": message.prefix}
+        return self._key(MESSAGE_KEY, key), self._value(self._message_value, value)
+
+    def begin(self, transaction: OpenTransaction) -> tuple[bytes, bytes]:
+        """Return key and value that announce a transaction."""
+        return self._metadata(begin_value(transaction))
+
+    def end(self, transaction: OpenTransaction, lsn: Lsn) -> tuple[bytes, bytes]:
+        """Return key and value that say a transaction is complete."""
+        return self._metadata(end_value(transaction, lsn))
+
+    def heartbeat(self, now_us: int) -> tuple[bytes, bytes]:
+        """Return key and value of a heartbeat."""
+        key = {"serverName": self._options.server.topic_prefix}
+        value = {"ts_ms": now_us // 1000}
+        return self._key(HEARTBEAT_KEY, key), self._value(HEARTBEAT_VALUE, value)
+
+    def _metadata(self, value: dict[str, Any]) -> tuple[bytes, bytes]:
+        key = {"id": value["id"]}
+        return self._key(TRANSACTION_KEY, key), self._value(TRANSACTION_VALUE, value)
+
+    def _key(self, schema: ConnectSchema, value: dict[str, Any]) -> bytes:
+        return _own_record(schema, value, with_schema=self._options.key_schemas)
+
+    def _value(self, schema: ConnectSchema, value: dict[str, Any]) -> bytes:
+        return _own_record(schema, value, with_schema=self._options.value_schemas)
+
+
+def json_record(schema: ConnectSchema, value: Any, *, with_schema: bool) -> bytes:
+    """Return a key or a value as JsonConverter writes it."""
+    if not with_schema:
+        return encode_json(schema, value)
+    return orjson.dumps({"schema": schema_node(schema), "payload": json_value(schema, value)})
+
+
+def _own_record(schema: ConnectSchema, value: dict[str, Any], *, with_schema: bool) -> bytes:
+    """Return a record of the producer's own making: its values are JSON's already."""
+    if not with_schema:
+        return orjson.dumps(value)
+    return orjson.dumps({"schema": schema_node(schema), "payload": value})
+
+
+def encode_text(text: Text) -> bytes:
+    """Return the bytes of a Text; raises MalformedMessage where they are no UTF-8."""
+    encoded = text.encode("latin-1")
+    if not text.isascii():
+        try:
+            encoded.decode()
+        except UnicodeDecodeError as error:
+            raise MalformedMessage(f"a value is not UTF-8: {error.reason}") from None
+    return encoded
+
+
+def _codec(column: ShapedColumn, options: WriterOptions) -> CellCodec:
+    kind, schema, rule = column.type, column.schema, column.rule
+    if kind is None or schema is None:
+        return LEFT_OUT
+    null = unavailable = "null"
+    if options.replace_null_with_default and schema.optional and schema.default is not None:
+        null = _value_text(schema, schema.default)
+    if rule is None:
+        if kind.unavailable is not None:
+            unavailable = _value_text(schema, kind.unavailable)
+        return json_cell_codec(kind, null=null, unavailable=unavailable)
+    if rule.of_null is not None:
+        null = _value_text(schema, rule.of_null)
+    if kind.unavailable is not None:
+        unavailable = _value_text(schema, rule.of_value(kind.unavailable))
+    parse, of_value = kind.parse, rule.of_value
+    return CellCodec(
+        kind, lambda text: _value_text(schema, of_value(parse(text))), null, unavailable
+    )
+
+
+def _old_fields(shape: TableShape, row: JsonFields, options: WriterOptions) -> JsonFields:
+    """Return the fields of a row of which only the identity was sent."""
+    if not options.modes.debezium_values:
+        if options.value_schemas:
+            return row  # The columns that were not sent are optional there, and null.
+        # The other columns are left out: a null would say that they were null.
+        return JsonFields(
+            tuple(
+                (name, number)
+                for name, number in row.fields
+                if isinstance(number, int) and shape.columns[number].is_identity
+            )
+        )
+    fields: list[tuple[Text, int | Text]] = []
+    for name, number in row.fields:
+        column = shape.columns[int(number)]
+        if column.is_identity or column.schema is None or column.zero is None:
+            fields.append((name, number))
+        else:
+            fields.append((name, _value_text(column.schema, column.zero)))
+    return JsonFields(tuple(fields))
+
+
+def _value_text(schema: ConnectSchema, value: Any) -> Text:
+    return encode_json(schema, value).decode("latin-1")
+
+
+def _text(value: str) -> Text:
+    return orjson.dumps(value).decode("latin-1")
+
+
+_NO_FRAME = ("", "")
+
+
+def _frame(schema: ConnectSchema) -> tuple[Text, Text]:
+    """Return what stands around a payload that carries its schema."""
+    if schema.type != STRUCT:
+        raise ValueError("a record is a struct")
+    return f'{{"schema":{orjson.dumps(schema_node(schema)).decode("latin-1")},"payload":', "}"
+
+
+def _clock(now_us: int) -> Text:
+    return f'"ts_ms":{now_us // 1000},"ts_us":{now_us},"ts_ns":{now_us}000}}'

@@ -1,0 +1,198 @@
+"""What rows of one relation look like in an output: columns, key, schemas. Pure.
+
+The stream's Relation message gives columns and replica identity at the point of the rows that
+follow. What it lacks comes from the catalogue as `CatalogFacts`: the key, because with REPLICA
+IDENTITY FULL every column counts as identity; what types are made of; which columns may be null
+and what their defaults are. The catalogue shows the present: what the stream says wins.
+
+An old row of which only the identity was sent has no other columns: in JSON without schemas they
+are left out, in a format bound to a schema they are null, and are optional in the schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from producer.column_types.column_type import ColumnType, TypeFacts, ValueModes
+from producer.column_types.defaults import default_value, zero_value
+from producer.column_types.registry import column_type
+from producer.column_types.source_parameters import with_source_type
+from producer.configuration.column_rules import UNBOUNDED, ColumnFacts, ColumnRule
+from producer.connect_schema import STRUCT, ConnectSchema
+from producer.pgoutput import Column, Relation, ReplicaIdentity
+
+_HEADER: Final = 4  # pg_type adds VARHDRSZ to the length in a modifier.
+_TYPES_WITH_LENGTH: Final = frozenset({1042, 1043})  # bpchar, varchar
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogColumn:
+    """What the catalogue says of a column."""
+
+    not_null: bool = False
+    default_expression: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogFacts:
+    """What the catalogue says of a relation, read when the stream described it.
+
+    `key` is None when the relation is not in the catalogue any more: it was dropped after
+    the change that is being read.
+    """
+
+    key: tuple[str, ...] | None = None
+    columns: Mapping[str, CatalogColumn] = field(default_factory=dict)
+    types: Mapping[int, TypeFacts] = field(default_factory=dict)
+    is_own: bool = False
+    """A table of the sink, or a partition of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableRules:
+    """What the configuration says of one table."""
+
+    key_columns: tuple[str, ...] = ()
+    """message.key.columns; () keeps the table's own key."""
+    captures_column: Callable[[str], bool] = lambda _column: True
+    rule_for: Callable[[ColumnFacts], ColumnRule | None] = lambda _column: None
+    propagates_type: Callable[[str, str], bool] = lambda _column, _type: False
+    """Whether the schema of a column, of a type, says which type that is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShapedColumn:
+    """A column in an output; without `type` it is left out."""
+
+    name: str
+    is_identity: bool
+    type: ColumnType | None = None
+    schema: ConnectSchema | None = None
+    """The type's, optional where the column may be null, with its default."""
+    rule: ColumnRule | None = None
+    """What is done to each value before it leaves: mask, hash, truncate."""
+    zero: Any = None
+    """What Debezium invents where the value was not sent and the column is NOT NULL."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableShape:
+    """A relation as one output writes it."""
+
+    oid: int
+    pg_schema: str
+    table: str
+    is_own: bool
+    identity_is_full: bool
+    columns: tuple[ShapedColumn, ...]
+    key: tuple[int, ...]
+    """The numbers of the key's columns, in the key's order; () where there is no key."""
+
+    @property
+    def written(self) -> tuple[int, ...]:
+        """The numbers of the columns that are in the output."""
+        return tuple(i for i, column in enumerate(self.columns) if column.type is not None)
+
+    def row_schema(self, name: str) -> ConnectSchema:
+        """Return the schema of `before` and `after`."""
+        return ConnectSchema(STRUCT, name, optional=True, fields=self._fields(self.written))
+
+    def key_schema(self, name: str) -> ConnectSchema | None:
+        """Return the schema of the key, None without a key."""
+        if not self.key:
+            return None
+        return ConnectSchema(STRUCT, name, fields=self._fields(self.key))
+
+    def _fields(self, numbers: tuple[int, ...]) -> tuple[tuple[str, ConnectSchema], ...]:
+        fields = []
+        for number in numbers:
+            column = self.columns[number]
+            if column.schema is not None:
+                fields.append((column.name, column.schema))
+        return tuple(fields)
+
+
+def shape(
+    relation: Relation, facts: CatalogFacts, modes: ValueModes, rules: TableRules
+) -> TableShape:
+    """Return how an output with these modes and rules writes the relation."""
+    names = [column.name for column in relation.columns]
+    key = _key(relation, names, facts, rules)
+    identity_is_full = relation.replica_identity is ReplicaIdentity.FULL
+    columns = []
+    for number, column in enumerate(relation.columns):
+        is_in_key = number in key
+        if not (is_in_key or rules.captures_column(column.name)):
+            columns.append(ShapedColumn(column.name, column.is_identity))
+            continue
+        may_be_unsent = not (identity_is_full or column.is_identity or modes.debezium_values)
+        columns.append(_column(relation, column, facts, modes, rules, is_in_key, may_be_unsent))
+    return TableShape(
+        relation.oid,
+        relation.pg_schema,
+        relation.table,
+        facts.is_own,
+        identity_is_full,
+        tuple(columns),
+        tuple(number for number in key if columns[number].type is not None),
+    )
+
+
+def _column(
+    relation: Relation,
+    column: Column,
+    facts: CatalogFacts,
+    modes: ValueModes,
+    rules: TableRules,
+    is_in_key: bool,
+    may_be_unsent: bool,
+) -> ShapedColumn:
+    type_facts = facts.types.get(column.type_oid) or TypeFacts(column.type_oid, "", "")
+    kind = column_type(type_facts, column.type_modifier, modes)
+    if kind is None:
+        return ShapedColumn(column.name, column.is_identity)
+    in_catalog = facts.columns.get(column.name, CatalogColumn())
+    schema = kind.schema
+    if rules.propagates_type(column.name, type_facts.name):
+        schema = with_source_type(schema, type_facts, column.type_modifier, column.name)
+    default = default_value(kind, in_catalog.default_expression)
+    if default is not None:
+        schema = replace(schema, default=default)
+    if not in_catalog.not_null or (may_be_unsent and not is_in_key):
+        schema = schema.as_optional()
+    zero = None
+    if modes.debezium_values and in_catalog.not_null:
+        zero = default if default is not None else zero_value(kind)
+    rule = rules.rule_for(_column_facts(relation, column, type_facts))
+    if rule is not None:
+        parameters = {**dict(schema.parameters), **rule.parameters}
+        schema = replace(schema, parameters=tuple(parameters.items()))
+    return ShapedColumn(column.name, column.is_identity, kind, schema, rule, zero)
+
+
+def _column_facts(relation: Relation, column: Column, type_facts: TypeFacts) -> ColumnFacts:
+    modifier = column.type_modifier
+    while type_facts.base is not None:
+        modifier = type_facts.base_modifier
+        type_facts = type_facts.base
+    length = UNBOUNDED
+    if type_facts.oid in _TYPES_WITH_LENGTH and modifier >= _HEADER:
+        length = modifier - _HEADER
+    return ColumnFacts(
+        relation.pg_schema, relation.table, column.name, type_facts.oid, type_facts.kind, length
+    )
+
+
+def _key(
+    relation: Relation, names: list[str], facts: CatalogFacts, rules: TableRules
+) -> tuple[int, ...]:
+    key = rules.key_columns or facts.key
+    if key is None:
+        # Only FULL marks columns that are no key; nothing is known of its key then.
+        if relation.replica_identity is ReplicaIdentity.FULL:
+            return ()
+        return tuple(i for i, column in enumerate(relation.columns) if column.is_identity)
+    # A key column renamed since the row was written is not in this description.
+    return tuple(names.index(name) for name in key) if set(key) <= set(names) else ()
