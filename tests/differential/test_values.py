@@ -9,7 +9,6 @@ from tests.differential.conftest import Compare, assert_no_difference
 from tests.differential.script import Step, in_rounds, kind_steps, tables_of_kinds
 from tests.differential.sides import Outcome
 
-
 Outcomes = dict[str, Outcome]
 
 
