@@ -8,6 +8,8 @@ The first rule that names a column is the only one that holds; truncations go fi
 masks, then hashes. A rule is about the value as it stands in the event, the placeholder for a
 value that the server did not send included. Characters are counted as Java counts them: in
 units of UTF-16.
+
+Keys keep their values: a rule is about the columns of `before` and `after`.
 """
 
 from __future__ import annotations

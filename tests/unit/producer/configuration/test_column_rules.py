@@ -62,9 +62,18 @@ def test_a_column_that_is_no_longer_than_the_limit_is_left_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("name", ["column.mask.with.3.chars", SALTED])
-def test_only_columns_of_characters_are_masked(name: str) -> None:
-    assert rule(name, replace(COLUMN, type_oid=JSONB)).of_value("{}") == "{}"
+@pytest.mark.parametrize("type_oid", [18, 19, 25, 1042, 1043])
+def test_columns_of_characters_and_enums_are_masked(name: str, type_oid: int) -> None:
+    assert rule(name, replace(COLUMN, type_oid=type_oid)).of_value("red") != "red"
     assert rule(name, replace(COLUMN, type_oid=99_999, type_kind="e")).of_value("red") != "red"
+
+
+@pytest.mark.parametrize("name", ["column.mask.with.3.chars", SALTED])
+@pytest.mark.parametrize("type_oid", [JSONB, 114, 142, 869, 2950, 3614, 99_999])
+def test_other_columns_are_marked_as_masked_though_they_are_not(name: str, type_oid: int) -> None:
+    unmasked = rule(name, replace(COLUMN, type_oid=type_oid))
+    assert (unmasked.of_value("{}"), unmasked.of_value(None)) == ("{}", None)
+    assert unmasked.parameters == {"masked": "true"}
 
 
 def test_the_first_rule_that_names_a_column_is_the_only_one() -> None:
