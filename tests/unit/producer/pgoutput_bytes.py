@@ -32,6 +32,11 @@ def commit(commit_lsn: int, end_lsn: int, commit_time_us: int) -> bytes:
     return b"C" + struct.pack(">BQQq", 0, commit_lsn, end_lsn, times)
 
 
+def origin(origin_lsn: int, name: str) -> bytes:
+    """Return an Origin message."""
+    return b"O" + struct.pack(">Q", origin_lsn) + name.encode() + b"\0"
+
+
 def relation(
     oid: int,
     pg_schema: str,

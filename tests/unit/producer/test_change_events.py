@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import pytest
 
 from producer import pgoutput
 from producer.change_events import ChangeEvents, Output, Record
+from producer.column_types.column_type import READABLE, TypeFacts, ValueModes
 from producer.errors import MalformedMessage, UnknownRelation
-from producer.relations import CatalogFacts, RowEncoder
+from producer.event_source import Server
+from producer.event_writer import WriterOptions
+from producer.json_events import JsonEvents
+from producer.table_shape import CatalogColumn, CatalogFacts, TableRules, shape
 from schemas.change_id import Epoch, Lsn
-from schemas.topics import Topics
+from schemas.topics import Headers, Topics
 from tests.unit.producer import pgoutput_bytes as wire
 from tests.unit.producer.pgoutput_bytes import UNCHANGED
 
@@ -23,65 +29,106 @@ COMMIT_US = 1_700_000_000_123_456
 NOW_US = 1_700_000_000_200_000
 
 
+class Row(NamedTuple):
+    """A record with names for its parts."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers | None
+    partition: int
+
+
+ROWS = b"IUD"
+TYPES = {oid: TypeFacts(oid, "pg_catalog", name) for oid, name in {23: "int4", 25: "text"}.items()}
+
+
 class Stream:
     """Feeds messages to ChangeEvents as the capture does, one LSN apart."""
 
-    def __init__(self, output: Output | None = None) -> None:
+    def __init__(
+        self,
+        output: Output | None = None,
+        *,
+        tables: bool = True,
+        wal: bool = True,
+        modes: ValueModes = READABLE,
+        **options: Any,
+    ) -> None:
         epoch = Epoch(71, 1, 4, "slot", "shop")
-        self.events = ChangeEvents(Topics("p"), epoch, output or Output())
+        server = Server("p", "shop")
+        self.modes = modes
+        readable = JsonEvents(WriterOptions(server))
+        own = readable
+        if modes != READABLE or options:
+            own = JsonEvents(WriterOptions(server, modes, **options))
+        self.events = ChangeEvents(
+            Topics("p"),
+            epoch,
+            output or Output(),
+            own if tables else None,
+            readable if wal else None,
+        )
         self.lsn = 1000
         self.describe(wire.relation(TODO, "public", "todo", COLUMNS, "f"), ("id",))
         self.describe(wire.relation(CHANGES, "public", "changes", COLUMNS), ("id",), is_own=True)
 
     def describe(
-        self, payload: bytes, key: tuple[str, ...] | None, *, is_own: bool = False
+        self,
+        payload: bytes,
+        key: tuple[str, ...] | None,
+        *,
+        is_own: bool = False,
+        columns: Mapping[str, CatalogColumn] | None = None,
     ) -> None:
         relation = pgoutput.decode(payload)
         assert isinstance(relation, pgoutput.Relation)
-        self.events.describe(RowEncoder(relation, CatalogFacts(key=key, is_own=is_own)))
+        facts = CatalogFacts(key=key, columns=columns or {}, types=TYPES, is_own=is_own)
+        self.events.describe(
+            shape(relation, facts, self.modes, TableRules()),
+            shape(relation, facts, READABLE, TableRules()),
+        )
 
-    def feed(self, *payloads: bytes) -> list[Record]:
+    def feed(self, *payloads: bytes) -> list[Row]:
         records: list[Record] = []
         for payload in payloads:
-            message = pgoutput.decode(payload)
             self.lsn += 1
             lsn = Lsn(self.lsn)
-            match message:
-                case pgoutput.Begin():
+            if payload[0] in ROWS:
+                records += self.events.row(b"head" + payload, 4, lsn, NOW_US)
+                continue
+            match pgoutput.decode(payload):
+                case pgoutput.Begin() as message:
                     self.events.begin(message, lsn)
-                case pgoutput.Commit():
+                case pgoutput.Commit() as message:
                     records += self.events.commit(message, lsn)
-                case pgoutput.Insert():
-                    records += self.events.insert(message, lsn, NOW_US)
-                case pgoutput.Update():
-                    records += self.events.update(message, lsn, NOW_US)
-                case pgoutput.Delete():
-                    records += self.events.delete(message, lsn, NOW_US)
-                case pgoutput.Truncate():
+                case pgoutput.Truncate() as message:
                     records += self.events.truncate(message, lsn, NOW_US)
-                case pgoutput.LogicalMessage():
+                case pgoutput.LogicalMessage() as message:
                     records += self.events.message(message, lsn, NOW_US)
-        return records
+                case pgoutput.Origin() as message:
+                    self.events.origin(message)
+        return [Row(*record) for record in records]
 
-    def transaction(self, *payloads: bytes, xid: int = 7) -> list[Record]:
+    def transaction(self, *payloads: bytes, xid: int = 7) -> list[Row]:
         return self.feed(
             wire.begin(2000, COMMIT_US, xid), *payloads, wire.commit(2000, 2010, COMMIT_US)
         )
 
 
-def on(topic: str, records: list[Record]) -> list[Record]:
+def on(topic: str, records: list[Row]) -> list[Row]:
     return [record for record in records if record.topic == topic]
 
 
-def values(records: list[Record]) -> list[Any]:
+def values(records: list[Row]) -> list[Any]:
     return [None if record.value is None else json.loads(record.value) for record in records]
 
 
-def keys(records: list[Record]) -> list[Any]:
+def keys(records: list[Row]) -> list[Any]:
     return [None if record.key is None else json.loads(record.key) for record in records]
 
 
-def headers(record: Record) -> dict[str, bytes]:
+def headers(record: Row) -> dict[str, bytes]:
     return dict(record.headers or [])
 
 
@@ -298,11 +345,99 @@ def test_a_transaction_sent_again_after_a_cut_gives_the_same_ordinals() -> None:
     assert [headers(r).get("ordinal") for r in on("p.wal", records)] == [None, b"1", b"1"]
 
 
-@pytest.mark.parametrize("output", [Output(tables=False), Output(wal=False)])
-def test_either_output_can_be_switched_off(output: Output) -> None:
-    records = Stream(output).transaction(wire.insert(TODO, [b"1", b"a"]))
-    assert bool(on("p.wal", records)) == output.wal
-    assert bool(on("p.public.todo", records)) == output.tables
+@pytest.mark.parametrize(("tables", "wal"), [(False, True), (True, False)])
+def test_either_output_can_be_switched_off(tables: bool, wal: bool) -> None:
+    records = Stream(tables=tables, wal=wal).transaction(wire.insert(TODO, [b"1", b"a"]))
+    assert bool(on("p.wal", records)) == wal
+    assert bool(on("p.public.todo", records)) == tables
+
+
+def test_wal_stays_readable_whatever_the_tables_topics_have() -> None:
+    stream = Stream(key_schemas=True, value_schemas=True)
+    records = stream.transaction(wire.update(TODO, [b"1", b"a"], [b"2", b"a"]))
+    deleted, _tombstone, created = on("p.public.todo", records)
+    assert json.loads(created.key or b"")["payload"] == {"id": 2}
+    assert json.loads(deleted.value or b"")["schema"]["name"] == "p.public.todo.Envelope"
+    (change,) = [value for value in values(on("p.wal", records)) if "op" in value]
+    assert (change["op"], change["before"]["id"], change["after"]["id"]) == ("u", 1, 2)
+
+
+NOT_NULL = {"id": CatalogColumn(not_null=True), "task": CatalogColumn(not_null=True)}
+DEFAULT_IDENTITY = wire.relation(
+    TODO, "public", "todo", [("id", 23, True), ("task", 25, False)], "d"
+)
+
+
+def test_what_was_not_sent_is_null_in_a_format_bound_to_a_schema() -> None:
+    stream = Stream(value_schemas=True)
+    stream.describe(DEFAULT_IDENTITY, ("id",), columns=NOT_NULL)
+    records = stream.transaction(wire.delete(TODO, [b"1", None], is_full=False))
+    record = values(on("p.public.todo", records))[0]
+    assert record["payload"]["before"] == {"id": 1, "task": None}
+    fields = record["schema"]["fields"][0]["fields"]
+    assert {field["field"]: field["optional"] for field in fields} == {"id": False, "task": True}
+
+
+def test_debeziums_values_invent_what_was_not_sent() -> None:
+    stream = Stream(modes=replace(READABLE, debezium_values=True))
+    stream.describe(DEFAULT_IDENTITY, ("id",), columns=NOT_NULL)
+    records = stream.transaction(wire.delete(TODO, [b"1", None], is_full=False))
+    assert values(on("p.public.todo", records))[0]["before"] == {"id": 1, "task": ""}
+
+
+@pytest.mark.parametrize("replaces", [False, True])
+def test_a_stored_null_is_its_columns_default_only_if_asked_for(replaces: bool) -> None:
+    stream = Stream(replace_null_with_default=replaces, value_schemas=True)
+    task = {"task": CatalogColumn(default_expression="'x'::text")}
+    stream.describe(wire.relation(TODO, "public", "todo", COLUMNS, "f"), ("id",), columns=task)
+    (record,) = values(on("p.public.todo", stream.transaction(wire.insert(TODO, [b"1", None]))))
+    assert record["payload"]["after"] == {"id": 1, "task": "x" if replaces else None}
+
+
+def test_skipped_operations_are_published_nowhere_but_counted_in_ordinals() -> None:
+    records = Stream(Output(skipped_operations=frozenset("ct"))).transaction(
+        wire.insert(TODO, [b"1", b"a"]), wire.truncate([TODO]), wire.delete(TODO, [b"1", b"a"])
+    )
+    assert [v["op"] for v in values(on("p.public.todo", records)) if v] == ["d"]
+    assert [headers(r).get("ordinal") for r in on("p.wal", records)] == [None, b"3", b"3"]
+
+
+def test_an_update_that_changes_nothing_is_left_out_only_if_asked_for() -> None:
+    update = wire.update(TODO, [b"1", b"a"], [b"1", b"a"])
+    assert on("p.public.todo", Stream().transaction(update))
+    stream = Stream(Output(skip_messages_without_change=True))
+    assert on("p.public.todo", stream.transaction(update)) == []
+
+
+def test_messages_of_other_prefixes_stay_off_their_topic_but_not_off_wal() -> None:
+    stream = Stream(Output(publishes_message=lambda prefix: prefix == "mine"))
+    message = wire.logical_message(transactional=True, lsn=5, prefix="_bemi", content=b"{}")
+    records = stream.transaction(message)
+    assert on("p.message", records) == []
+    assert [v.get("op") for v in values(on("p.wal", records))] == [None, "m", None]
+
+
+def test_an_ignored_relation_has_no_events_and_keeps_its_ordinals() -> None:
+    stream = Stream()
+    stream.events.ignore(TODO + 1)
+    records = stream.transaction(
+        wire.insert(TODO + 1, [b"1", b"a"]), wire.insert(TODO, [b"1", b"a"])
+    )
+    assert [headers(r).get("ordinal") for r in on("p.wal", records)] == [None, b"2", b"2"]
+
+
+def test_each_record_of_the_tables_topics_carries_the_configured_headers() -> None:
+    context = [("__debezium.context.taskId", b"0")]
+    records = Stream(Output(headers=context)).transaction(wire.delete(TODO, [b"1", b"a"]))
+    assert {record.topic for record in records if record.headers == context} == {
+        "p.public.todo", "p.transaction",
+    }  # fmt: skip
+
+
+def test_a_replicated_transaction_names_its_origin() -> None:
+    records = Stream().transaction(wire.origin(77, "elsewhere"), wire.insert(TODO, [b"1", b"a"]))
+    (value,) = values(on("p.public.todo", records))
+    assert (value["source"]["origin"], value["source"]["origin_lsn"]) == ("elsewhere", 77)
 
 
 def test_a_row_of_an_undescribed_relation_is_refused() -> None:
