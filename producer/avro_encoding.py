@@ -36,6 +36,9 @@ from producer.connect_schema import (
 
 Encode = Callable[[Any], bytes]
 
+UNWRITABLE: Final = (TypeError, ValueError, AttributeError, OverflowError, struct.error)
+"""What an encoder raises, before it is told as a ValueError, for what is not the schema's."""
+
 
 def encoder(schema: ConnectSchema) -> Encode:
     """Return the function that encodes the schema's values.
@@ -48,7 +51,7 @@ def encoder(schema: ConnectSchema) -> Encode:
     def checked(value: Any) -> bytes:
         try:
             return encode(value)
-        except (TypeError, ValueError, AttributeError, OverflowError, struct.error) as error:
+        except UNWRITABLE as error:
             raise ValueError(_fault(schema, value)) from error
 
     return checked
@@ -102,10 +105,10 @@ _pack_double: Final = struct.Struct("<d").pack
 
 
 def _encoder(schema: ConnectSchema) -> Encode:
-    encode = _required_encoder(schema)
+    encode = required_encoder(schema)
     if not schema.optional:
         return encode
-    null, some = (_ZERO, _ONE) if default_of(schema) is None else (_ONE, _ZERO)
+    null, some = branches(schema)
 
     def optional(value: Any) -> bytes:
         return null if value is None else some + encode(value)
@@ -113,7 +116,15 @@ def _encoder(schema: ConnectSchema) -> Encode:
     return optional
 
 
-def _required_encoder(schema: ConnectSchema) -> Encode:
+def branches(schema: ConnectSchema) -> tuple[bytes, bytes]:
+    """Return what stands before a null and before a value of the schema."""
+    if not schema.optional:
+        return b"", b""
+    return (_ZERO, _ONE) if default_of(schema) is None else (_ONE, _ZERO)
+
+
+def required_encoder(schema: ConnectSchema) -> Encode:
+    """Return the encoder of values that are not null, which raises UNWRITABLE."""
     if schema.type == STRUCT:
         return _struct_encoder(schema.fields)
     if schema.type == ARRAY:
@@ -196,7 +207,7 @@ def _blame(schema: ConnectSchema, value: Any) -> tuple[list[str], ConnectSchema,
         for name, child in schema.fields:
             try:
                 _encoder(child)(value.get(name))
-            except (TypeError, ValueError, AttributeError, OverflowError, struct.error):
+            except UNWRITABLE:
                 path, culprit, part = _blame(child, value.get(name))
                 return [name, *path], culprit, part
     return [], schema, value
