@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from producer.avro_events import AvroEvents
 from producer.avro_serializer import AvroSerializer
 from producer.change_events import Output
 from producer.column_types.column_type import READABLE, ValueModes
 from producer.configuration.column_rules import ColumnRules
 from producer.configuration.expressions import compile_expressions, matches_any
 from producer.configuration.table_filters import TableFilters
-from producer.connect_events import ConnectEvents, Encode, JsonSerializer, Serializer
-from producer.connect_schema import ConnectSchema
+from producer.connect_events import ConnectEvents, JsonSerializer, Serializer
 from producer.event_source import Server
 from producer.event_writer import EventWriter, WriterOptions
 from producer.json_events import JsonEvents
@@ -29,17 +29,6 @@ from schemas.topics import Headers, Topics
 
 TASK_ID = "0"
 """Debezium's connector for PostgreSQL has one task, and so has this producer."""
-
-
-class SharedAvro:
-    """The serializer of keys or values in Avro; both may share a registry."""
-
-    def __init__(self, serializer: AvroSerializer) -> None:
-        self._serializer = serializer
-
-    def encoder(self, topic: str, schema: ConnectSchema, *, is_key: bool) -> Encode:
-        """Return the encoder of a topic's keys or values."""
-        return self._serializer.schema(topic, schema, is_key=is_key).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +69,7 @@ def topics_of(settings: ProducerSettings) -> Topics:
 
 
 def assemble(
-    settings: ProducerSettings, database: str, run_id: str, avro: Callable[[], Serializer]
+    settings: ProducerSettings, database: str, run_id: str, avro: Callable[[], AvroSerializer]
 ) -> Assembly:
     """Return the parts; `avro` is called where a format needs it."""
     filters = TableFilters.of(settings)
@@ -132,11 +121,14 @@ def _table_writer(
     settings: ProducerSettings,
     options: WriterOptions,
     topics: Topics,
-    avro: Callable[[], Serializer],
+    avro: Callable[[], AvroSerializer],
 ) -> EventWriter:
-    if "avro" not in (settings.key_format, settings.value_format):
+    formats = {settings.key_format, settings.value_format}
+    if "avro" not in formats:
         return JsonEvents(options)
     shared = avro()
+    if formats == {"avro"}:
+        return AvroEvents(options, topics, shared)
 
     def serializer(format_: str) -> Serializer:
         if format_ == "avro":

@@ -77,11 +77,11 @@ class AvroRelation(RelationEvents):
         ]
         self._fills_in = options.modes.debezium_values
         adjust = options.adjust_schema_name
-        self.key_schema = shape.key_schema(adjust(f"{topic}.Key"))
+        self.key_schema = shape.key_schema(adjust(f"{topic}.Key"), options.adjust_field_name)
         self.key_writer: AvroWriter | None = None
         if self.key_schema is not None:
             self.key_writer = serializer.schema(topic, self.key_schema, is_key=True)
-        row_schema = shape.row_schema(adjust(f"{topic}.Value"))
+        row_schema = shape.row_schema(adjust(f"{topic}.Value"), options.adjust_field_name)
         envelope = envelope_schema(adjust(f"{topic}.Envelope"), row_schema)
         self.header = serializer.schema(topic, envelope).header
 
@@ -122,7 +122,7 @@ class AvroEvents(ConnectEvents):
     """Writes the keys and values of one output as Avro."""
 
     def __init__(self, options: WriterOptions, topics: Topics, serializer: AvroSerializer) -> None:
-        super().__init__(options, topics, _OwnRecords(serializer), _OwnRecords(serializer))
+        super().__init__(options, topics, serializer, serializer)
         self._avro = serializer
         self._transaction: OpenTransaction | None = None
         self._parts_by_relation: dict[int, SourceParts] = {}
@@ -213,17 +213,6 @@ class AvroEvents(ConnectEvents):
 
 _SOURCE_ENCODER: Final = encoder(SOURCE)
 _OPERATIONS: Final = {op: encode_utf8(op.encode()) for op in ("c", "u", "d", "r", "t")}
-
-
-class _OwnRecords:
-    """The serializer of what the producer writes beside the tables: `connect_events` makes it."""
-
-    def __init__(self, serializer: AvroSerializer) -> None:
-        self._serializer = serializer
-
-    def encoder(self, topic: str, schema: ConnectSchema, *, is_key: bool) -> Encode:
-        """Return the encoder of a topic's keys or values."""
-        return self._serializer.schema(topic, schema, is_key=is_key).encode
 
 
 def _codec(column: ShapedColumn, options: WriterOptions) -> CellCodec:

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 from producer.avro_encoding import Encode, encoder
 from producer.avro_format import avro_json
 from producer.connect_schema import ConnectSchema
+from producer.errors import ValueNotConvertible
 
 MAGIC: Final = b"\x00"
 ID_BYTES: Final = 4
@@ -41,8 +42,16 @@ class AvroWriter:
     encode_value: Encode
 
     def encode(self, value: Any) -> bytes:
-        """Return the record; raises ValueError, naming the field, for what is not the schema's."""
-        return self.header + self.encode_value(value)
+        """Return the record.
+
+        Raises ValueNotConvertible, which names the field, for a value that is not the schema's.
+        """
+        try:
+            return self.header + self.encode_value(value)
+        except ValueError as error:
+            raise ValueNotConvertible(
+                f"a record of {self.subject} cannot be written as Avro: {error}"
+            ) from error
 
 
 class AvroSerializer:
@@ -66,3 +75,7 @@ class AvroSerializer:
             writer = AvroWriter(subject, schema_id, header, encoder(schema))
             self._writers[subject, text] = writer
         return writer
+
+    def encoder(self, topic: str, schema: ConnectSchema, *, is_key: bool) -> Encode:
+        """Return the writer's `encode`: what `connect_events` asks of a format."""
+        return self.schema(topic, schema, is_key=is_key).encode

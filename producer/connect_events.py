@@ -80,11 +80,11 @@ class ConnectRelation(RelationEvents):
         self._zeros = [column.zero for column in shape.columns]
         self._fills_in = options.modes.debezium_values
         adjust = options.adjust_schema_name
-        key_schema = shape.key_schema(adjust(f"{topic}.Key"))
+        key_schema = shape.key_schema(adjust(f"{topic}.Key"), options.adjust_field_name)
         self.encode_key: Encode | None = None
         if key_schema is not None:
             self.encode_key = key_serializer.encoder(topic, key_schema, is_key=True)
-        row_schema = shape.row_schema(adjust(f"{topic}.Value"))
+        row_schema = shape.row_schema(adjust(f"{topic}.Value"), options.adjust_field_name)
         self.encode_value = value_serializer.encoder(
             topic, envelope_schema(adjust(f"{topic}.Envelope"), row_schema), is_key=False
         )
@@ -137,7 +137,7 @@ class ConnectEvents:
 
     def key_header(self, relation: ConnectRelation, key: dict[str, Any]) -> bytes:
         """Return a row's key as the value of a header: the other half of a changed key."""
-        schema = relation.shape.key_schema("key")
+        schema = relation.shape.key_schema("key", self._options.adjust_field_name)
         assert schema is not None  # noqa: S101 - there is a key.
         return json_record(schema, key, with_schema=False)
 

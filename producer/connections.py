@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from producer.assembly import Assembly, SharedAvro
+from producer.assembly import Assembly
 from producer.avro_serializer import AvroSerializer, Registry
 from producer.configuration.table_filters import parse_replica_identities
-from producer.connect_events import Serializer
 from producer.publication import AutocreateMode, WantedPublication
 from producer.registry_settings import RegistrySettings
 from producer.replication_stream import ReplicationStream, StreamOptions
 from producer.schema_files import SchemaFiles
-from producer.schema_registry import ConfluentRegistry
 from producer.settings import ProducerSettings
 from producer.source import WantedSource
 from producer.source_state import OPERATIONS
@@ -79,17 +77,11 @@ def kafka_client(settings: ProducerSettings) -> dict[str, Any]:
     }
 
 
-def avro_serializer(settings: ProducerSettings) -> Serializer:
+def avro_serializer(settings: ProducerSettings) -> AvroSerializer:
     """Return the serializer for Avro, with a registry or with schemas from files."""
     registry: Registry
     if settings.schema_registry_url:
-        registry = ConfluentRegistry(
-            RegistrySettings(
-                settings.schema_registry_url,
-                settings.schema_registry_user_info.get_secret_value() or None,
-                settings.schema_registry_auto_register,
-            )
-        )
+        registry = _confluent_registry(settings)
     elif settings.avro_schema_directory:
         registry = SchemaFiles(
             Path(settings.avro_schema_directory), may_write=settings.schema_registry_auto_register
@@ -99,7 +91,29 @@ def avro_serializer(settings: ProducerSettings) -> Serializer:
             "Avro needs schema.registry.url (BEMI_PRODUCER_SCHEMA_REGISTRY_URL) or a folder of "
             "schemas (BEMI_PRODUCER_AVRO_SCHEMA_DIRECTORY)"
         )
-    return SharedAvro(AvroSerializer(registry))
+    return AvroSerializer(registry)
+
+
+def _confluent_registry(settings: ProducerSettings) -> Registry:
+    # Here, because the client is heavy and only there with the extra `avro`.
+    try:
+        from producer.schema_registry import ConfluentRegistry
+    except ImportError as error:
+        raise Stop(
+            f"a schema registry needs the extra avro ({error}): pip install 'bemi-pipeline[avro]'"
+        ) from error
+    return ConfluentRegistry(
+        RegistrySettings(
+            settings.schema_registry_url,
+            settings.schema_registry_user_info.get_secret_value() or None,
+            settings.schema_registry_auto_register,
+            settings.schema_registry_normalize,
+            settings.schema_registry_ca_location or None,
+            settings.schema_registry_certificate_location or None,
+            settings.schema_registry_key_location or None,
+            settings.schema_registry_key_password.get_secret_value() or None,
+        )
+    )
 
 
 def _parameters(settings: ProducerSettings, purpose: str) -> dict[str, Any]:

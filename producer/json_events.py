@@ -78,12 +78,12 @@ class JsonRelation(RelationEvents):
             self._event = compile_event(codecs, row, before, key if shape.key else None)
         adjust = options.adjust_schema_name
         self.key_frame = _NO_FRAME
-        key_schema = shape.key_schema(adjust(f"{topic}.Key"))
+        key_schema = shape.key_schema(adjust(f"{topic}.Key"), options.adjust_field_name)
         if options.key_schemas and key_schema is not None:
             self.key_frame = _frame(key_schema)
         self.value_frame = _NO_FRAME
         if options.value_schemas:
-            row_schema = shape.row_schema(adjust(f"{topic}.Value"))
+            row_schema = shape.row_schema(adjust(f"{topic}.Value"), options.adjust_field_name)
             self.value_frame = _frame(envelope_schema(adjust(f"{topic}.Envelope"), row_schema))
 
     def event(self, data: bytes, text: Text, at: int) -> RowEvent:

@@ -95,22 +95,25 @@ class TableShape:
         """The numbers of the columns that are in the output."""
         return tuple(i for i, column in enumerate(self.columns) if column.type is not None)
 
-    def row_schema(self, name: str) -> ConnectSchema:
-        """Return the schema of `before` and `after`."""
-        return ConnectSchema(STRUCT, name, optional=True, fields=self._fields(self.written))
+    def row_schema(self, name: str, adjust: Callable[[str], str]) -> ConnectSchema:
+        """Return the schema of `before` and `after`; `adjust` makes fields' names of columns'."""
+        fields = self._fields(self.written, adjust)
+        return ConnectSchema(STRUCT, name, optional=True, fields=fields)
 
-    def key_schema(self, name: str) -> ConnectSchema | None:
+    def key_schema(self, name: str, adjust: Callable[[str], str]) -> ConnectSchema | None:
         """Return the schema of the key, None without a key."""
         if not self.key:
             return None
-        return ConnectSchema(STRUCT, name, fields=self._fields(self.key))
+        return ConnectSchema(STRUCT, name, fields=self._fields(self.key, adjust))
 
-    def _fields(self, numbers: tuple[int, ...]) -> tuple[tuple[str, ConnectSchema], ...]:
+    def _fields(
+        self, numbers: tuple[int, ...], adjust: Callable[[str], str]
+    ) -> tuple[tuple[str, ConnectSchema], ...]:
         fields = []
         for number in numbers:
             column = self.columns[number]
             if column.schema is not None:
-                fields.append((column.name, column.schema))
+                fields.append((adjust(column.name), column.schema))
         return tuple(fields)
 
 

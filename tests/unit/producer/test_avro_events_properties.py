@@ -13,11 +13,10 @@ from producer.avro_events import AvroEvents
 from producer.avro_serializer import AvroSerializer
 from producer.column_types.column_type import READABLE, TypeFacts, ValueModes
 from producer.configuration.column_rules import ColumnRule
-from producer.connect_events import ConnectEvents, Encode
-from producer.connect_schema import ConnectSchema
+from producer.connect_events import ConnectEvents
 from producer.event_source import Server, Source
 from producer.event_writer import EventWriter, RelationEvents, WriterOptions
-from producer.name_adjustment import schema_name_adjuster
+from producer.name_adjustment import field_name_adjuster, schema_name_adjuster
 from producer.open_transaction import OpenTransaction
 from producer.pgoutput import Begin, LogicalMessage, Origin
 from producer.table_shape import CatalogColumn, CatalogFacts, TableRules, shape
@@ -66,25 +65,13 @@ class Registry:
         return self._ids.setdefault((subject, schema), len(self._ids) + 1)
 
 
-class Generic:
-    """What makes `connect_events` write Avro."""
-
-    def __init__(self, serializer: AvroSerializer) -> None:
-        self._serializer = serializer
-
-    def encoder(self, topic: str, schema: ConnectSchema, *, is_key: bool) -> Encode:
-        return self._serializer.schema(topic, schema, is_key=is_key).encode
-
-
 class Writers:
     """Both ways, with one registry."""
 
     def __init__(self, options: WriterOptions) -> None:
         serializer = AvroSerializer(Registry())
         self.fast: EventWriter = AvroEvents(options, TOPICS, serializer)
-        self.generic: EventWriter = ConnectEvents(
-            options, TOPICS, Generic(serializer), Generic(serializer)
-        )
+        self.generic: EventWriter = ConnectEvents(options, TOPICS, serializer, serializer)
 
 
 @st.composite
@@ -96,6 +83,7 @@ def options(draw: st.DrawFn) -> WriterOptions:
         transaction_metadata=draw(st.booleans()),
         replace_null_with_default=not modes.debezium_values and draw(st.booleans()),
         adjust_schema_name=schema_name_adjuster("avro"),
+        adjust_field_name=field_name_adjuster("avro"),
     )
 
 
@@ -113,7 +101,8 @@ def tables(draw: st.DrawFn) -> tuple[list[Any], pgoutput.Relation, CatalogFacts]
     kinds = [TYPES[1], *draw(st.lists(st.sampled_from(TYPES), max_size=5))]
     identity = draw(st.sampled_from("df"))
     described = [
-        (f"c{number}", kind[0], identity == "f" or number == 0) for number, kind in enumerate(kinds)
+        (f"c-{number}", kind[0], identity == "f" or number == 0)
+        for number, kind in enumerate(kinds)
     ]
     message = pgoutput.decode(wire.relation(OID, "public", "todo", described, identity))
     assert isinstance(message, pgoutput.Relation)
@@ -125,9 +114,9 @@ def tables(draw: st.DrawFn) -> tuple[list[Any], pgoutput.Relation, CatalogFacts]
         message.oid, message.pg_schema, message.table, message.replica_identity, columns
     )
     facts = CatalogFacts(
-        key=draw(st.sampled_from([(), ("c0",)])) if identity == "f" else ("c0",),
+        key=draw(st.sampled_from([(), ("c-0",)])) if identity == "f" else ("c-0",),
         columns={
-            f"c{number}": CatalogColumn(
+            f"c-{number}": CatalogColumn(
                 number == 0 or draw(st.booleans()), draw(st.sampled_from(kind[4]))
             )
             for number, kind in enumerate(kinds)
@@ -140,7 +129,7 @@ def tables(draw: st.DrawFn) -> tuple[list[Any], pgoutput.Relation, CatalogFacts]
 def rows(kinds: list[Any], facts: CatalogFacts) -> st.SearchStrategy[list[Any]]:
     return st.tuples(
         *(
-            kind[3] if facts.columns[f"c{number}"].not_null else st.none() | kind[3]
+            kind[3] if facts.columns[f"c-{number}"].not_null else st.none() | kind[3]
             for number, kind in enumerate(kinds)
         )
     ).map(list)
@@ -157,7 +146,7 @@ def test_both_ways_write_the_same_event(
     masked = data.draw(st.booleans())
     mask = ColumnRule({}, lambda _text: "***", lambda _raw: b"", of_null="***") if masked else None
     rules = TableRules(
-        captures_column=lambda name: name != "c1",
+        captures_column=lambda name: name != "c-1",
         rule_for=lambda column: mask if column.type_oid == 25 else None,
     )
     table_shape = shape(relation, facts, options.modes, rules)

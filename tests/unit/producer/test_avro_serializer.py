@@ -6,6 +6,7 @@ import pytest
 
 from producer.avro_serializer import AvroSerializer
 from producer.connect_schema import INT32, INT64, STRUCT, ConnectSchema
+from producer.errors import ValueNotConvertible
 
 KEY = ConnectSchema(STRUCT, name="a.t.Key", fields=(("id", ConnectSchema(INT32)),))
 OTHER_KEY = ConnectSchema(STRUCT, name="a.t.Key", fields=(("id", ConnectSchema(INT64)),))
@@ -48,5 +49,5 @@ def test_the_registry_is_asked_once_for_each_subject_and_schema() -> None:
 
 def test_a_value_of_another_schema_is_refused_by_its_field() -> None:
     writer = AvroSerializer(CountingRegistry()).schema("a.t", KEY, is_key=True)
-    with pytest.raises(ValueError, match="id is null"):
+    with pytest.raises(ValueNotConvertible, match=r"a\.t-key.*id is null"):
         writer.encode({})
