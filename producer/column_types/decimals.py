@@ -101,11 +101,13 @@ def _fixed_scale(scale: int) -> tuple[Parse, EncodeJson]:
     point = -scale - 1
 
     def parse(text: bytes) -> bytes:
-        if not scale and text.isdigit():
-            return unscaled_bytes(int(text))
-        if scale and len(text) > scale + 1 and text[point] == _POINT:
-            return unscaled_bytes(int(text[:point] + text[-scale:]))
-        return unscaled_bytes(_unscaled(text, scale))
+        if len(text) > scale and (text[point] == _POINT if scale else text.isdigit()):
+            number = int(text.replace(b".", b""))
+        else:
+            number = _unscaled(text, scale)
+        if number >= 0:
+            return number.to_bytes((number.bit_length() >> 3) + 1, "big")
+        return unscaled_bytes(number)
 
     def encode(text: bytes) -> bytes:
         return b'"%b"' % to_base64(parse(text))

@@ -110,10 +110,12 @@ def timestamp_type(modifier: int, modes: ValueModes) -> ColumnType:
     is_saturated = modes.debezium_values and factor == 1 and per_unit == 1
 
     def count(text: bytes) -> int:
-        if text in INFINITY:
-            number = infinity[text]
-            return number // per_unit if number > 0 else -(-number // per_unit)
-        number = calendar.micros_since_epoch(text) * factor // per_unit
+        try:
+            number = calendar.micros_since_epoch(text) * factor // per_unit
+        except ValueError:
+            if text in infinity:
+                return infinity[text] // per_unit
+            raise
         if -MAX_INT64 <= number <= MAX_INT64:
             return number
         if is_saturated:
