@@ -23,11 +23,13 @@ from deploy.local.ports import free_port
 from deploy.local.postgres import LocalPostgres
 from tests.differential.column_kinds import ALL_KINDS
 from tests.differential.configurations import (
+    EVENT_FORMS,
     VALUE_MODES,
     Configuration,
     configuration,
     random_configuration,
 )
+from tests.differential.event_script import event_steps
 from tests.differential.generator import Generator
 from tests.differential.report import report
 from tests.differential.script import Step, in_rounds, kind_steps, tables_of_kinds
@@ -38,6 +40,7 @@ from tests.fixtures.postgres import FAST_SETTINGS, Database, new_database
 @click.command()
 @click.option("--sql", "statements", multiple=True, help="Run this SQL; may be repeated.")
 @click.option("--cases", is_flag=True, help="Run the hand-picked values of each type.")
+@click.option("--events", is_flag=True, help="Run the hand-picked changes of keys, rows, tables.")
 @click.option("--only", multiple=True, help="With --cases: kinds whose name holds this.")
 @click.option("--seed", type=int, help="Run random SQL made from this number.")
 @click.option("--seconds", type=float, default=30.0, help="With --seed: for how long.")
@@ -50,6 +53,7 @@ from tests.fixtures.postgres import FAST_SETTINGS, Database, new_database
 def main(
     statements: Sequence[str],
     cases: bool,
+    events: bool,
     only: Sequence[str],
     seed: int | None,
     seconds: float,
@@ -74,6 +78,8 @@ def main(
             kinds = [k for k in ALL_KINDS if not k.extension or k.extension in available]
             kinds = [k for k in kinds if not only or any(part in k.name for part in only)]
             steps = in_rounds([kind_steps(*table) for table in tables_of_kinds(kinds)])
+        if events:
+            steps = event_steps()
         if seed is not None:
             steps = islice(Generator(seed).steps(), count)
         with side_by_side(
@@ -101,9 +107,10 @@ def _compare(sides: SideBySide, steps: Iterable[Step], seconds: float | None) ->
 
 
 def _chosen(name: str, more: Sequence[str]) -> Configuration:
-    found = {c.name: c for c in VALUE_MODES}.get(name)
+    known = {c.name: c for c in (*VALUE_MODES, *EVENT_FORMS)}
+    found = known.get(name)
     if found is None:
-        names = ", ".join(c.name for c in VALUE_MODES)
+        names = ", ".join(known)
         raise click.BadParameter(f"no configuration {name}; there are {names}")
     properties = dict(pair.split("=", 1) for pair in more)
     return configuration(found.name, found.properties, properties)

@@ -122,6 +122,97 @@ SNAPSHOTS = (
 )
 """What reads the rows that exist already, before it streams."""
 
+_METADATA = {"provide.transaction.metadata": "true", "skipped.operations": "none"}
+
+EVENT_FORMS = (
+    READABLE,
+    DEFAULTS,
+    configuration("metadata-with-schemas", _METADATA),
+    configuration(
+        "quiet",
+        WITHOUT_SCHEMAS,
+        tombstones_on_delete="false",
+        extended_headers_enabled="false",
+        skipped_operations="u,d",
+    ),
+    configuration("only-updates", WITHOUT_SCHEMAS, skipped_operations="c,t,d"),
+    configuration("unchanged", WITHOUT_SCHEMAS, _METADATA, skip_messages_without_change="true"),
+    configuration(
+        "filters",
+        WITHOUT_SCHEMAS,
+        _METADATA,
+        {"message.prefix.exclude.list": "app,audit.*"},
+        table_exclude_list=r"public\.key_.*,public\.parted_1",
+        column_exclude_list=r"public\.one_key\.(amount|id),.*\.v",
+    ),
+    configuration(
+        "included-only",
+        WITHOUT_SCHEMAS,
+        _METADATA,
+        {"message.prefix.include.list": "app,differential.*"},
+        schema_include_list="public",
+        table_include_list=r"public\.(one_key|full_.*|no_key)",
+        column_include_list=r".*\.(id|name|title|a|v)",
+    ),
+    configuration(
+        "keys",
+        WITHOUT_SCHEMAS,
+        {"message.key.columns": r"public\.one_key:name;(.*)\.two_keys:b,v;public\.no_key:b"},
+    ),
+    configuration(
+        "masks",
+        WITHOUT_SCHEMAS,
+        {
+            "column.mask.with.3.chars": r"public\.one_key\.note,.*\.day",
+            "column.mask.with.0.chars": r".*\.doc",
+            "column.mask.hash.v2.SHA-256.with.salt.CzQMA0cB5K": r".*\.secret",
+            "column.truncate.to.3.chars": r".*\.mail,.*\.b,.*\.c0",
+        },
+        table_include_list=r"public\.(one_key|two_keys|no_key|toast_default)",
+    ),
+    configuration(
+        "old-hash",
+        {"column.mask.hash.MD5.with.salt.salt": r".*\.(secret|mail)"},
+        {"column.mask.hash.v2.SHA-512.with.salt.s": r".*\.name"},
+        table_include_list=r"public\.one_key",
+    ),
+    configuration("avro-names", schema_name_adjustment_mode="avro"),
+    configuration(
+        "avro-unicode",
+        schema_name_adjustment_mode="avro_unicode",
+        field_name_adjustment_mode="avro_unicode",
+    ),
+    configuration("avro-fields", WITHOUT_SCHEMAS, field_name_adjustment_mode="avro"),
+    configuration(
+        "source-types",
+        {"column.propagate.source.type": r".*\.one_key\..*"},
+        {"datatype.propagate.source.type": r".*\.int4,.*\.VARCHAR"},
+    ),
+    configuration(
+        "placeholder",
+        WITHOUT_SCHEMAS,
+        binary_handling_mode="hex",
+        unavailable_value_placeholder="gone",
+        hstore_handling_mode="map",
+    ),
+    configuration("placeholder-bytes", unavailable_value_placeholder="hex:00ff61"),
+    configuration(
+        "names",
+        WITHOUT_SCHEMAS,
+        _METADATA,
+        topic_delimiter="-",
+        topic_transaction="tx",
+        heartbeat_interval_ms="500",
+        topic_heartbeat_prefix="__beat",
+    ),
+    configuration(
+        "key-with-schema",
+        {"key.converter.schemas.enable": "true", "value.converter.schemas.enable": "false"},
+        _METADATA,
+    ),
+)
+"""Everything about events that is not a value, one or two things in each."""
+
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "decimal.handling.mode": ("precise", "double", "string"),
     "time.precision.mode": (
