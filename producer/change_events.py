@@ -236,7 +236,7 @@ class ChangeEvents:
         record = None
         if self._tables is not None and self._output.publishes_message(message.prefix):
             record = self._tables.message(transaction, message, source, lsn, now_us)
-            records.append((self._topics.message, *record, self._headers, ANY_PARTITION))
+            records.append((self._topics.message, *record, None, ANY_PARTITION))
         if self._wal is not None and transaction is not None:
             if record is None or not self._is_shared:
                 record = self._wal.message(transaction, message, source, lsn, now_us)
@@ -311,7 +311,7 @@ class ChangeEvents:
         written = None
         if self._tables is not None and self._output.transaction_metadata:
             written = write(self._tables)
-            records.append((self._topics.transaction, *written, self._headers, ANY_PARTITION))
+            records.append((self._topics.transaction, *written, None, ANY_PARTITION))
         if self._wal is not None:
             if written is None or not self._is_shared:
                 written = write(self._wal)

@@ -426,12 +426,10 @@ def test_an_ignored_relation_has_no_events_and_keeps_its_ordinals() -> None:
     assert [headers(r).get("ordinal") for r in on("p.wal", records)] == [None, b"2", b"2"]
 
 
-def test_each_record_of_the_tables_topics_carries_the_configured_headers() -> None:
+def test_each_record_of_a_row_carries_the_configured_headers_and_no_other_does() -> None:
     context = [("__debezium.context.taskId", b"0")]
     records = Stream(Output(headers=context)).transaction(wire.delete(TODO, [b"1", b"a"]))
-    assert {record.topic for record in records if record.headers == context} == {
-        "p.public.todo", "p.transaction",
-    }  # fmt: skip
+    assert {record.topic for record in records if record.headers == context} == {"p.public.todo"}
 
 
 def test_a_replicated_transaction_names_its_origin() -> None:
