@@ -127,21 +127,6 @@ class ProducerSettings(
             if prop.debezium is not None and prop.adopted in adopted
         }
 
-    @property
-    def status_interval_seconds(self) -> float:
-        """Return status_update_interval_ms in seconds."""
-        return self.status_update_interval_ms / 1000
-
-    @property
-    def heartbeat_interval_seconds(self) -> float:
-        """Return heartbeat_interval_ms in seconds."""
-        return self.heartbeat_interval_ms / 1000
-
-    @property
-    def transaction_metadata(self) -> bool:
-        """Return provide_transaction_metadata."""
-        return self.provide_transaction_metadata
-
 
 def _property(name: str, field: FieldInfo) -> Property:
     found = [item for item in field.metadata if isinstance(item, Property)]
