@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producer import pgoutput
@@ -135,6 +135,7 @@ def rows(kinds: list[Any], facts: CatalogFacts) -> st.SearchStrategy[list[Any]]:
     ).map(list)
 
 
+@settings(deadline=None)  # It compiles code for each table.
 @given(st.data(), options(), tables(), transactions())
 def test_both_ways_write_the_same_event(
     data: st.DataObject,
