@@ -21,22 +21,24 @@ from producer.errors import from_psycopg
 _TYPES = files("producer").joinpath("sql").joinpath("types.sql").read_bytes()
 
 
+_VECTORS: Final = ("int2vector", "oidvector")
+
+
 def _built_in_types() -> dict[int, TypeFacts]:
     facts = {}
     for info in postgres_types:
-        # Ranges and multiranges are of other classes; the server is asked for those.
-        if type(info) is TypeInfo:
+        # The server is asked for the few that are more than a name: ranges, which are of other
+        # classes here, and the vectors, which are arrays.
+        if type(info) is TypeInfo and info.name not in _VECTORS:
             name = info.name.strip('"')
             element = TypeFacts(info.oid, PG_CATALOG, name, delimiter=info.delimiter)
             facts[info.oid] = element
             if info.array_oid:
                 facts[info.array_oid] = TypeFacts(
-                    info.array_oid, PG_CATALOG, f"_{name}", element=element
+                    *(info.array_oid, PG_CATALOG, f"_{name}"),
+                    element=element,
+                    delimiter=info.delimiter,
                 )
-    for vector, element_name in (("int2vector", "int2"), ("oidvector", "oid")):
-        oid = postgres_types[vector].oid
-        element = facts[postgres_types[element_name].oid]
-        facts[oid] = TypeFacts(oid, PG_CATALOG, vector, element=element)
     return facts
 
 
