@@ -77,7 +77,11 @@ class ConnectRelation(RelationEvents):
         names = [options.adjust_field_name(column.name) for column in shape.columns]
         self._written = [(number, names[number]) for number in shape.written]
         self._key = [(number, names[number]) for number in shape.key]
-        self._zeros = [column.zero for column in shape.columns]
+        # A column without a zero is nullable.
+        self._zeros = [
+            codec.null if column.zero is None else column.zero
+            for column, codec in zip(shape.columns, codecs, strict=True)
+        ]
         self._fills_in = options.modes.debezium_values
         adjust = options.adjust_schema_name
         key_schema = shape.key_schema(adjust(f"{topic}.Key"), options.adjust_field_name)

@@ -81,7 +81,7 @@ def options(draw: st.DrawFn) -> WriterOptions:
         Server("shop", draw(st.text(max_size=5))),
         modes,
         transaction_metadata=draw(st.booleans()),
-        replace_null_with_default=not modes.debezium_values and draw(st.booleans()),
+        replace_null_with_default=draw(st.booleans()),
         adjust_schema_name=schema_name_adjuster("avro"),
         adjust_field_name=field_name_adjuster("avro"),
     )
