@@ -43,6 +43,7 @@ class Assembly:
     wal: EventWriter | None
     table_modes: ValueModes
     rules_of: Callable[[Relation], TableRules]
+    run_id: str
 
     def shapes(
         self, relation: Relation, facts: CatalogFacts
@@ -114,6 +115,7 @@ def assemble(
         wal,
         modes,
         _rules(settings, filters),
+        run_id,
     )
 
 

@@ -6,10 +6,13 @@ without reporting to the server: a full Kafka queue stops the reading, not the r
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
 import uuid
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -39,12 +42,14 @@ from producer.connections import (
 )
 from producer.errors import MalformedMessage, from_psycopg
 from producer.gaps import GAP_PREFIX
+from producer.initial_snapshot import is_readable, take_initial_snapshot
 from producer.kafka_publisher import KafkaPublisher
 from producer.offset_store import OffsetStore, OffsetWriter, offset_key, publication_key
 from producer.progress import InFlight, Progress
 from producer.replication_slot import drop_slot
 from producer.replication_stream import PAYLOAD_AT, XLOG_DATA, keepalive, position_of
 from producer.settings import ProducerSettings
+from producer.snapshot.state import SnapshotStore, Status, Step
 from producer.source import PreparedSource, prepare_source
 from runtime.errors import Retry, Stop
 from runtime.kafka_topics import ensure_topics, is_empty, partition_count
@@ -65,14 +70,25 @@ class _StopRequested(Exception):
     """The process is asked to end while it waits."""
 
 
+@dataclass
+class Run:
+    """What outlives a session: a process captures in one session after the other."""
+
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    acknowledged: tuple[Epoch, Lsn] | None = None
+    """Up to where everything is acknowledged, and of which history that is."""
+    has_taken_snapshot: bool = False
+    is_finished: bool = False
+    """There is nothing more to do: snapshot.mode=initial_only."""
+
+
 def capture(settings: ProducerSettings, stopping: threading.Event) -> None:
     """Capture until asked to stop; what can heal is tried again for ever."""
-    run_id = str(uuid.uuid4())
-    acknowledged: tuple[Epoch, Lsn] | None = None
+    run = Run()
     pause_seconds = settings.retriable_restart_connector_wait_ms / MILLISECONDS
     while not stopping.is_set():
-        session = _open_with_backoff(settings, stopping, run_id, acknowledged)
-        if session is None:
+        session = _open_with_backoff(settings, stopping, run)
+        if session is None or run.is_finished:
             return
         try:
             session.run()
@@ -80,14 +96,11 @@ def capture(settings: ProducerSettings, stopping: threading.Event) -> None:
             log.warning("capture interrupted, trying again: %s", error)
             stopping.wait(pause_seconds)
         finally:
-            acknowledged = session.close()
+            run.acknowledged = session.close()
 
 
 def _open_with_backoff(
-    settings: ProducerSettings,
-    stopping: threading.Event,
-    run_id: str,
-    acknowledged: tuple[Epoch, Lsn] | None,
+    settings: ProducerSettings, stopping: threading.Event, run: Run
 ) -> CaptureSession | None:
     def note(state: RetryCallState) -> None:
         if state.outcome is not None:
@@ -115,9 +128,7 @@ def _open_with_backoff(
         retry_error_callback=give_up,
     )
     try:
-        session: CaptureSession | None = attempts(
-            CaptureSession, settings, stopping, run_id, acknowledged
-        )
+        session: CaptureSession | None = attempts(CaptureSession, settings, stopping, run)
     except _StopRequested:
         return None
     return session
@@ -126,18 +137,13 @@ def _open_with_backoff(
 class CaptureSession:
     """One stretch of capturing over one replication connection and one Kafka client."""
 
-    def __init__(
-        self,
-        settings: ProducerSettings,
-        stopping: threading.Event,
-        run_id: str,
-        acknowledged: tuple[Epoch, Lsn] | None = None,
-    ) -> None:
+    def __init__(self, settings: ProducerSettings, stopping: threading.Event, run: Run) -> None:
         """Prepare server and topics, and begin to read where everything before is safe."""
         self._settings = settings
         self._stopping = stopping
+        self._run = run
         self._assembly = assemble(
-            settings, settings.db_name, run_id, lambda: avro_serializer(settings)
+            settings, settings.db_name, run.id, lambda: avro_serializer(settings)
         )
         self._topics = self._assembly.topics
         self._known_topics: set[str] = set()
@@ -151,26 +157,49 @@ class CaptureSession:
             self._sql.close()
             raise
         try:
+            may_lose = settings.snapshot_mode == "when_needed" and not self._is_readable()
             prepared = prepare_source(
                 self._sql,
                 self._stream,
-                self._open_store,
-                wanted_source(settings, self._assembly),
+                functools.partial(self._open_store, is_readable=not may_lose),
+                # What is missing then comes by the snapshot.
+                wanted_source(settings, self._assembly, accept_gap=settings.accept_gap or may_lose),
                 captured_before=not self._wal_is_empty(existing_partitions),
                 while_waiting=self._raise_if_stopping,
             )
-            self._begin(prepared, self._ensure_own_topics(existing_partitions), acknowledged)
+            wal_partitions = self._ensure_own_topics(existing_partitions)
+            self._take_snapshot(prepared)
+            self._begin(prepared, wal_partitions)
         except BaseException:
             self._close_connections()
             raise
         log.info("ready")
 
-    def _begin(
-        self,
-        prepared: PreparedSource,
-        wal_partitions: int,
-        acknowledged: tuple[Epoch, Lsn] | None,
-    ) -> None:
+    def _is_readable(self) -> bool:
+        with closing(OffsetStore.open(kafka_client(self._settings), self._offsets_topic)) as store:
+            return is_readable(self._sql, store, self._settings.slot_name)
+
+    def _take_snapshot(self, prepared: PreparedSource) -> None:
+        settings, run = self._settings, self._run
+        assert self._store is not None  # noqa: S101 - preparing the source has opened it.
+        if self._step is Step.TAKE:
+            is_complete = take_initial_snapshot(
+                settings,
+                self._assembly,
+                prepared,
+                self._store,
+                self._ensure_table_topic,
+                self._stopping,
+            )
+            if not is_complete:
+                raise _StopRequested
+            run.has_taken_snapshot = True
+        if settings.snapshot_mode == "initial_only":
+            run.is_finished = True
+            log.info("the snapshot is complete; snapshot.mode=initial_only wants no more")
+            raise _StopRequested
+
+    def _begin(self, prepared: PreparedSource, wal_partitions: int) -> None:
         settings = self._settings
         server = prepared.server
         self._epoch = Epoch(
@@ -181,6 +210,7 @@ class CaptureSession:
             server.database,
         )
         at = prepared.offset.lsn
+        acknowledged = self._run.acknowledged
         if acknowledged is not None and acknowledged[0] == self._epoch:
             at = max(at, acknowledged[1])
         assembly = self._assembly
@@ -316,10 +346,14 @@ class CaptureSession:
         topic = self._topics.table(shape.pg_schema, shape.table)
         if shape.is_own:
             log.info("not capturing %s.%s: it is the sink's", shape.pg_schema, shape.table)
-        elif self._settings.publish_tables and topic not in self._known_topics:
-            ensure_topics(self._admin, [assembly.topic_specs.of(topic)])
-            self._known_topics.add(topic)
+        elif self._settings.publish_tables:
+            self._ensure_table_topic(topic)
         self._events.describe(shape, wal_shape)
+
+    def _ensure_table_topic(self, topic: str) -> None:
+        if topic not in self._known_topics:
+            ensure_topics(self._admin, [self._assembly.topic_specs.of(topic)])
+            self._known_topics.add(topic)
 
     def _report(self, *, now: bool = False) -> None:
         """Write the position down as it moves, and tell the server what is written."""
@@ -363,9 +397,19 @@ class CaptureSession:
         except psycopg.Error as error:
             raise from_psycopg(error) from error
 
-    def _open_store(self) -> OffsetStore:
-        self._store = OffsetStore.open(kafka_client(self._settings), self._topics.producer_offsets)
+    def _open_store(self, *, is_readable: bool) -> OffsetStore:
+        settings = self._settings
+        self._store = OffsetStore.open(kafka_client(settings), self._offsets_topic)
+        snapshots = SnapshotStore(self._store, settings.slot_name)
+        self._step = Step.STREAM
+        is_taken = self._run.has_taken_snapshot and snapshots.status is Status.DONE
+        if settings.publish_tables and not is_taken:
+            self._step = snapshots.decide(settings.snapshot_mode, is_readable=is_readable)
         return self._store
+
+    @property
+    def _offsets_topic(self) -> str:
+        return self._topics.producer_offsets
 
     def _drop_slot(self) -> None:
         """Forget everything, as slot.drop.on.stop wants it."""

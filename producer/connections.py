@@ -28,7 +28,7 @@ def connect_sql(settings: ProducerSettings) -> Connection:
     """Open the connection for the catalogue, for heartbeats and for making slot and publication."""
     timeout = settings.database_query_timeout_ms / MILLISECONDS
     return connect(
-        _parameters(settings, "catalog"),
+        connection_parameters(settings, "catalog"),
         # A heartbeat must not wait for a synchronous standby.
         options="-c synchronous_commit=off",
         timeout_seconds=timeout or None,
@@ -39,13 +39,15 @@ def connect_sql(settings: ProducerSettings) -> Connection:
 def connect_stream(settings: ProducerSettings) -> ReplicationStream:
     """Open the replication connection, without reading anything yet."""
     return ReplicationStream.connect(
-        _parameters(settings, "stream"),
+        connection_parameters(settings, "stream"),
         options=StreamOptions(parameters=_stream_parameters(settings.slot_stream_params)),
         initial_statements=settings.database_initial_statements,
     )
 
 
-def wanted_source(settings: ProducerSettings, assembly: Assembly) -> WantedSource:
+def wanted_source(
+    settings: ProducerSettings, assembly: Assembly, *, accept_gap: bool
+) -> WantedSource:
     """Return what the settings ask of the server."""
     skipped = {_OPERATION_LETTERS[letter] for letter in settings.skipped_operations}
     return WantedSource(
@@ -59,9 +61,7 @@ def wanted_source(settings: ProducerSettings, assembly: Assembly) -> WantedSourc
             replica_identities=parse_replica_identities(settings.replica_identity_autoset_values),
         ),
         slot_failover=settings.slot_failover,
-        policy=GapPolicy(
-            settings.accept_gap, OffsetMismatchStrategy(settings.offset_mismatch_strategy)
-        ),
+        policy=GapPolicy(accept_gap, OffsetMismatchStrategy(settings.offset_mismatch_strategy)),
     )
 
 
@@ -116,7 +116,8 @@ def _confluent_registry(settings: ProducerSettings) -> Registry:
     )
 
 
-def _parameters(settings: ProducerSettings, purpose: str) -> dict[str, Any]:
+def connection_parameters(settings: ProducerSettings, purpose: str) -> dict[str, Any]:
+    """Return libpq's parameters of a connection; `purpose` shows in pg_stat_activity."""
     parameters: dict[str, Any] = {
         "host": settings.db_host,
         "port": settings.db_port,
