@@ -127,8 +127,7 @@ CASES = {
     ),
     "timestamp": Case(TIMESTAMP, MICROSECONDS, MICROS),
     "timestamp in milliseconds": Case(TIMESTAMP, MILLISECONDS, MILLIS),
-    "timestamp as text": Case(ISO_YEARS, "rtrim(to_char(v, 'YYYY-MM-DD\"T\"HH24:MI:SS.US'), '0')",
-                              read=lambda value: value.rstrip("Z")),
+    "timestamp as text": Case(ISO_YEARS, "replace(v::text, ' ', 'T') || 'Z'"),
     "timestamptz": Case(f"({ISO_YEARS})::timestamptz",
                         "to_char(v, 'YYYY-MM-DD\"T\"HH24:MI:SS.US') || 'Z'"),
     "interval": Case(INTERVAL, f"({MICRO_DURATION})::bigint", PRECISE),
@@ -377,7 +376,7 @@ def has_extension(connection: Connection, name: str) -> None:
                 lambda value: len(value),
             ),
         ),
-        ("vector", Case("ARRAY[random(), 1]::vector", "v::float4[]::float8[]", PRECISE)),
+        ("vector", Case("ARRAY[random(), 1]::vector", "v::text::jsonb", PRECISE)),
         ("vector", Case("'{1:1.5,3:2}/5'::sparsevec", "v::text")),
     ],
 )
@@ -385,4 +384,7 @@ def test_an_extensions_types_are_what_the_server_says(
     connection: Connection, extension: str, case: Case
 ) -> None:
     has_extension(connection, extension)
-    check(connection, case)
+    try:
+        check(connection, case)
+    except psycopg.errors.UndefinedObject as error:
+        unavailable(f"this version of {extension} lacks what is tested: {error}")
