@@ -7,14 +7,13 @@ a chunk takes.
 
 from __future__ import annotations
 
-import select
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
 from confluent_kafka import KafkaError, Message, Producer
-from psycopg import pq, sql
+from psycopg import sql
 
 from producer.errors import (
     DeliveryFailed,
@@ -23,6 +22,7 @@ from producer.errors import (
 )
 from producer.snapshot.chunks import Chunk, SnapshotTable
 from producer.snapshot.copied_rows import Message as RowMessage
+from producer.snapshot.copy_lines import copy_lines
 from producer.snapshot.errors import TableChanged
 from producer.snapshot.statements import copy_chunk
 from producer.snapshot.table_records import TableRecords
@@ -30,8 +30,6 @@ from runtime.errors import StageError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-BATCH_ROWS = 1000
-BATCH_BYTES = 1024 * 1024
 POLL_WHEN_FULL_SECONDS = 0.05
 FLUSH_SECONDS = 1.0
 KAFKA = {
@@ -90,7 +88,7 @@ class ChunkReader:
         first_mark, last_mark = chunk.first_mark, chunk.last_mark
         held: list[bytes] = []
         rows = 0
-        for lines in self._batches(statement):
+        for lines in copy_lines(self._connection, statement):
             rows += len(lines)
             if last_mark is not None:
                 # Which row is the last one is known when there is no other.
@@ -108,37 +106,6 @@ class ChunkReader:
             marked = [records.marked(line, last_mark, now_us) for line in held]
             self._publish(records.topic, marked)
         return rows
-
-    def _batches(self, statement: bytes) -> Iterator[list[bytes]]:
-        """Yield the lines of a COPY without their newlines; the server sends one a message."""
-        pgconn = self._connection.pgconn
-        result = pgconn.exec_(statement)
-        if result.status != pq.ExecStatus.COPY_OUT:
-            raise psycopg.errors.error_from_result(result)
-        get_copy_data = pgconn.get_copy_data
-        lines: list[bytes] = []
-        bytes_left = BATCH_BYTES
-        while True:
-            size, data = get_copy_data(1)
-            if size > 0:
-                lines.append(bytes(data[:-1]))
-                bytes_left -= size
-                if len(lines) == BATCH_ROWS or bytes_left < 0:
-                    yield lines
-                    lines = []
-                    bytes_left = BATCH_BYTES
-            elif size == 0:
-                select.select([pgconn.socket], [], [])
-                pgconn.consume_input()
-            else:
-                break
-        result_or_none = pgconn.get_result()
-        while result_or_none is not None:
-            if result_or_none.status == pq.ExecStatus.FATAL_ERROR:
-                raise psycopg.errors.error_from_result(result_or_none)
-            result_or_none = pgconn.get_result()
-        if lines:
-            yield lines
 
     def _publish(self, topic: str, messages: list[RowMessage]) -> None:
         produce_batch, note = self._producer.produce_batch, self._note_delivery

@@ -55,6 +55,11 @@ class SnapshotTable:
         return f"{self.relation.pg_schema}.{self.relation.table}"
 
     @property
+    def is_partitioned(self) -> bool:
+        """Whether its rows are in heaps of other names."""
+        return [heap.oid for heap in self.heaps] != [self.relation.oid]
+
+    @property
     def estimated_rows(self) -> float:
         """About how many rows it has, 0 where the server never counted."""
         return sum(max(heap.estimated_rows, 0.0) for heap in self.heaps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from psycopg import sql
 
@@ -16,17 +17,20 @@ _OPTIONS = (
 
 def copy_chunk(table: SnapshotTable, chunk: Chunk, columns: Sequence[CopiedColumn]) -> sql.Composed:
     """Return the COPY that writes the chunk's rows as `copied_rows` reads them."""
-    texts = [
+    return _copy(columns, _from(table, chunk))
+
+
+def _copy(columns: Sequence[CopiedColumn], source: sql.Composable) -> sql.Composed:
+    quoted = [
         sql.Identifier(column.name)
         for column in columns
         if column.form is not None and column.form.is_quoted
     ]
-    quoted = (
-        sql.SQL(", FORCE_QUOTE ({})").format(sql.SQL(", ").join(texts)) if texts else sql.SQL("")
-    )
-    names = sql.SQL(", ").join(_selected(column) for column in columns)
+    force = sql.SQL(", FORCE_QUOTE ({})").format(sql.SQL(", ").join(quoted))
     return sql.SQL("COPY (SELECT {} {}) TO STDOUT {}").format(
-        names, _from(table, chunk), sql.SQL(_OPTIONS).format(quoted)
+        sql.SQL(", ").join(_selected(column) for column in columns),
+        source,
+        sql.SQL(_OPTIONS).format(force if quoted else sql.SQL("")),
     )
 
 
@@ -59,4 +63,61 @@ def _from(table: SnapshotTable, chunk: Chunk) -> sql.Composable:
     where = sql.SQL(" WHERE {}").format(sql.SQL(" AND ").join(conditions))
     return sql.SQL("FROM ONLY {}{}").format(
         sql.Identifier(heap.pg_schema, heap.table), where if conditions else sql.SQL("")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRange:
+    """Rows by their key, behind `after` and up to `last`; texts as PostgreSQL writes them."""
+
+    columns: tuple[str, ...]
+    after: tuple[str, ...] | None = None
+    last: tuple[str, ...] | None = None
+
+
+def key_at(
+    table: SnapshotTable, keys: KeyRange, condition: str | None, *, rows: int | None
+) -> sql.Composed:
+    """Return the query for the key of the range's n-th row, or of its last where that is None."""
+    texts = sql.SQL(", ").join(
+        sql.SQL("{}::text").format(sql.Identifier(name)) for name in keys.columns
+    )
+    direction = sql.SQL(" DESC" if rows is None else "")
+    order = sql.SQL(", ").join(sql.Identifier(name) + direction for name in keys.columns)
+    return sql.SQL("SELECT {} {} ORDER BY {} LIMIT 1 OFFSET {}").format(
+        texts, _from_keys(table, keys, condition), order, sql.Literal((rows or 1) - 1)
+    )
+
+
+def copy_keys(
+    table: SnapshotTable,
+    keys: KeyRange,
+    condition: str | None,
+    columns: Sequence[CopiedColumn],
+) -> sql.Composed:
+    """Return the COPY of the range's rows in the order of their keys."""
+    order = sql.SQL(", ").join(sql.Identifier(name) for name in keys.columns)
+    return _copy(
+        columns, _from_keys(table, keys, condition) + sql.SQL(" ORDER BY {}").format(order)
+    )
+
+
+def _from_keys(table: SnapshotTable, keys: KeyRange, condition: str | None) -> sql.Composed:
+    relation = table.relation
+    names = sql.SQL(", ").join(sql.Identifier(name) for name in keys.columns)
+    conditions = []
+    for operator, bound in ((">", keys.after), ("<=", keys.last)):
+        if bound is not None:
+            values = sql.SQL(", ").join(sql.Literal(text) for text in bound)
+            conditions.append(sql.SQL("({}) {} ({})").format(names, sql.SQL(operator), values))
+    for given in (table.row_filter, condition):
+        if given is not None:
+            conditions.append(sql.SQL("({})").format(sql.SQL(given)))
+    return sql.SQL("FROM {}{}{}").format(
+        # A published root's rows are in its partitions.
+        sql.SQL("" if table.is_partitioned else "ONLY "),
+        sql.Identifier(relation.pg_schema, relation.table),
+        sql.SQL(" WHERE {}").format(sql.SQL(" AND ").join(conditions))
+        if conditions
+        else sql.SQL(""),
     )

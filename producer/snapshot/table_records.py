@@ -36,10 +36,13 @@ class TableRecords:
         described: Relation,
         relation: RelationEvents,
         reading: Reading,
+        mark: Mark = Mark.ROW,
     ) -> None:
+        """Write rows of the relation; `mark` is what those say that are at no end."""
         self._writer = writer
         self._relation = relation
         self._reading = reading
+        self._mark = mark
         self._now_us = 0
         shape = relation.shape
         self._width = len(shape.columns)
@@ -73,12 +76,12 @@ class TableRecords:
 
     def _templates(self) -> tuple[Template, Template | None]:
         markers = tuple(marker(number) for number in range(self._width))
-        marked = self._message(markers, Mark.ROW)
+        marked = self._message(markers, self._mark)
         assert marked["value"] is not None  # noqa: S101 - a row that was read has an event.
         key = marked["key"]
         return cut_template(marked["value"]), None if key is None else cut_template(key)
 
-    def _read_slowly(self, line: bytes, mark: Mark = Mark.ROW) -> Message:
+    def _read_slowly(self, line: bytes, mark: Mark | None = None) -> Message:
         try:
             fields = split_fields(line)
         except ValueError as error:
@@ -102,7 +105,7 @@ class TableRecords:
         cells = list(self._relation.rows.from_texts(texts))
         for number, cell in written.items():
             cells[number] = cell
-        return self._message(tuple(cells), mark)
+        return self._message(tuple(cells), mark or self._mark)
 
     def _message(self, cells: Cells, mark: Mark) -> Message:
         relation, writer = self._relation, self._writer

@@ -66,12 +66,14 @@ class _Transaction:
     """A streamed transaction that no chunk has seen."""
 
     keys: set[Key] = field(default_factory=set)
-    relations: set[int] = field(default_factory=set)
-    """Changed as a whole: truncated, or described anew."""
+    emptied: set[int] = field(default_factory=set)
+    """Relations it has truncated."""
+    disturbed: set[int] = field(default_factory=set)
+    """Relations of which no chunk can be told from its changes."""
     is_too_large: bool = False
 
     def changes(self, key: Key) -> bool:
-        return key in self.keys or key[0] in self.relations
+        return key in self.keys or key[0] in self.emptied
 
 
 @dataclass(slots=True)
@@ -126,20 +128,32 @@ class Windows(Generic[RowT]):
         if window is not None and window.relation_oid == relation_oid:
             window.rows.pop(key, None)
 
-    def change_all(self, relation_oid: int) -> None:
-        """Take note that the transaction has changed any of the relation's rows."""
-        current = self._current
-        if current is None:
-            return
-        current.relations.add(relation_oid)
-        if self._window is not None and self._window.relation_oid == relation_oid:
-            self._window.rows.clear()
+    def truncate(self, relation_oid: int) -> None:
+        """Take note that the transaction has emptied a relation."""
+        if self._current is not None:
+            self._current.emptied.add(relation_oid)
+            if self._window is not None and self._window.relation_oid == relation_oid:
+                self._window.rows.clear()
 
-    def may_read(self, snapshot: MvccSnapshot) -> bool:
+    def disturb(self, relation_oid: int) -> None:
+        """Take note that rows read before can no longer be told from the transaction's changes.
+
+        Its columns are described anew, or a change does not say which row it is of. An open
+        chunk of it is abandoned: `is_open` is false then, and it is to be read again.
+        """
+        if self._current is not None:
+            self._current.disturbed.add(relation_oid)
+            if self._window is not None and self._window.relation_oid == relation_oid:
+                self._window = None
+
+    def may_read(self, relation_oid: int, snapshot: MvccSnapshot) -> bool:
         """Return whether a chunk read under this snapshot can be told from the stream."""
         self._settle(snapshot)
         self._suspects = (self._suspects or frozenset()) & snapshot.running
-        return not self._suspects and not any(t.is_too_large for t in self._unseen.values())
+        return not self._suspects and not any(
+            transaction.is_too_large or relation_oid in transaction.disturbed
+            for transaction in self._unseen.values()
+        )
 
     def open(
         self,
@@ -180,3 +194,5 @@ class Windows(Generic[RowT]):
         self._unseen = {
             xid: transaction for xid, transaction in self._unseen.items() if not snapshot.sees(xid)
         }
+        if not any(self._current is one for one in self._unseen.values()):
+            self._current = None

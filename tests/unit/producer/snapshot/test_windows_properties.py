@@ -34,7 +34,7 @@ class Server:
     versions: int = 0
     log: list[Transaction] = field(default_factory=list)
     waiting: list[Transaction] = field(default_factory=list)
-    visible: dict[int, int] = field(default_factory=dict)
+    visible: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(KEYS), 0))
 
     def commit(self, keys: list[int]) -> None:
         changes = []
@@ -89,7 +89,7 @@ class Consumer:
     def read_chunk(self) -> None:
         """Read the rows that follow the last chunk's, two at a time."""
         snapshot = self.server.snapshot()
-        if self.windows.is_open or not self.windows.may_read(snapshot):
+        if self.windows.is_open or not self.windows.may_read(TABLE, snapshot):
             return
         keys = sorted(key for key in self.server.visible if key > self.read_after)[:2]
         if not keys:
@@ -176,17 +176,28 @@ def test_a_truncate_that_the_chunk_has_not_seen_leaves_nothing_of_it() -> None:
     windows.start(MvccSnapshot(100, frozenset()))
     windows.open(TABLE, MvccSnapshot(100, frozenset()), Lsn(50), {b"1": "one"})
     windows.begin(100)
-    windows.change_all(TABLE)
+    windows.truncate(TABLE)
     assert windows.reached(Lsn(60)) == []
+
+
+def test_a_chunk_of_a_disturbed_relation_is_read_again_once_that_is_seen() -> None:
+    windows: Windows[str] = Windows()
+    windows.start(MvccSnapshot(100, frozenset()))
+    windows.open(TABLE, MvccSnapshot(100, frozenset()), Lsn(50), {b"1": "one"})
+    windows.begin(100)
+    windows.disturb(TABLE)
+    assert not windows.is_open
+    assert not windows.may_read(TABLE, MvccSnapshot(101, frozenset({100})))
+    assert windows.may_read(TABLE, MvccSnapshot(101, frozenset()))
 
 
 def test_the_first_chunk_waits_for_those_that_may_have_been_streamed_unseen() -> None:
     windows: Windows[str] = Windows()
     windows.start(MvccSnapshot(100, frozenset({90, 91})))
-    assert not windows.may_read(MvccSnapshot(100, frozenset({90, 91})))
+    assert not windows.may_read(TABLE, MvccSnapshot(100, frozenset({90, 91})))
     windows.begin(90)  # Streamed only now, so its changes are known.
-    assert not windows.may_read(MvccSnapshot(100, frozenset({90, 91})))
-    assert windows.may_read(MvccSnapshot(101, frozenset({90})))
+    assert not windows.may_read(TABLE, MvccSnapshot(100, frozenset({90, 91})))
+    assert windows.may_read(TABLE, MvccSnapshot(101, frozenset({90})))
 
 
 @pytest.mark.parametrize(
