@@ -24,6 +24,7 @@ from producer.snapshot.chunks import Chunk, SnapshotTable
 from producer.snapshot.copied_rows import Message as RowMessage
 from producer.snapshot.copy_lines import copy_lines
 from producer.snapshot.errors import TableChanged
+from producer.snapshot.shared_snapshot import seen_under
 from producer.snapshot.statements import copy_chunk
 from producer.snapshot.table_records import TableRecords
 from runtime.errors import StageError
@@ -67,13 +68,7 @@ class ChunkReader:
     def read(self, table: SnapshotTable, records: TableRecords, chunk: Chunk) -> int:
         """Publish the chunk's rows; return how many there were once all are acknowledged."""
         try:
-            with self._connection.transaction():
-                self._connection.execute(
-                    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-                )
-                self._connection.execute(
-                    sql.SQL("SET TRANSACTION SNAPSHOT {}").format(self._snapshot)
-                )
+            with seen_under(self._snapshot, self._connection):
                 self._check_filenode(chunk)
                 rows = self._copy(table, records, chunk)
         except psycopg.Error as error:

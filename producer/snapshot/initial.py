@@ -26,7 +26,12 @@ from producer.snapshot.marks import Reading
 from producer.snapshot.progress_bar import SnapshotProgress
 from producer.snapshot.published_tables import plan_chunks, published_tables
 from producer.snapshot.readers import Readers, ReaderStart, ReadParts
-from producer.snapshot.shared_snapshot import Connect, SharedSnapshot, shared_snapshot
+from producer.snapshot.shared_snapshot import (
+    Connect,
+    SharedSnapshot,
+    seen_under,
+    shared_snapshot,
+)
 from producer.snapshot.state import SnapshotStore
 from schemas.change_id import Lsn, format_lsn
 
@@ -64,16 +69,19 @@ def take_snapshot(
     where the rest is to be tried again, and Stop.
     """
     with shared_snapshot(connect, wanted.of_new_slot) as shared:
-        tables = published_tables(
-            shared.connection,
-            wanted.publication,
-            is_wanted=wanted.is_wanted,
-            overrides=wanted.overrides,
-        )
+        progress = store.progress()
+        # Not in the transaction that holds the snapshot: the locks of what it looks at would stay
+        # to the end, an ALTER TABLE would wait for them, and the readers for that.
+        with closing(connect()) as planner, seen_under(shared.name, planner):
+            tables = published_tables(
+                planner,
+                wanted.publication,
+                is_wanted=wanted.is_wanted,
+                overrides=wanted.overrides,
+            )
+            plan = plan_chunks(planner, tables, progress)
         if wanted.lock_timeout_ms is not None:
             _lock(shared, tables, wanted.lock_timeout_ms)
-        progress = store.progress()
-        plan = plan_chunks(shared.connection, tables, progress)
         log.info(
             "%s %s chunks of %s tables, about %d rows; the stream goes on from %s",
             "still to read:" if progress else "reading",

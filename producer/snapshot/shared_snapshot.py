@@ -69,6 +69,15 @@ def shared_snapshot(connect: Connect, of_new_slot: str | None) -> Iterator[Share
         raise from_psycopg(error) from error
 
 
+@contextmanager
+def seen_under(name: str, connection: Connection) -> Iterator[None]:
+    """Run a transaction of the connection under the snapshot of that name."""
+    with connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(name))
+        yield
+
+
 def _row(connection: Connection, query: str) -> tuple[Any, ...]:
     row = connection.execute(query).fetchone()
     assert row is not None  # noqa: S101 - the query returns one row by its making.
