@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from psycopg import sql
 
 from producer.errors import (
@@ -28,6 +28,7 @@ from producer.snapshot.shared_snapshot import seen_under
 from producer.snapshot.statements import copy_chunk
 from producer.snapshot.table_records import TableRecords
 from runtime.errors import StageError
+from schemas.topics import Headers
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -57,11 +58,13 @@ class ChunkReader:
         kafka: Mapping[str, Any],
         snapshot_name: str,
         note_rows: Callable[[int], None],
+        headers: Headers | None = None,
     ) -> None:
         """Read under the snapshot of that name; `note_rows` is told how many rows were sent."""
         self._connection = connection
         self._snapshot = snapshot_name
         self._note_rows = note_rows
+        self._headers = headers
         self._failure: StageError | None = None
         self._producer = Producer({**KAFKA, **kafka, "error_cb": self._note_error})
 
@@ -103,6 +106,37 @@ class ChunkReader:
         return rows
 
     def _publish(self, topic: str, messages: list[RowMessage]) -> None:
+        if self._headers is None:
+            self._publish_batch(topic, messages)
+        else:
+            self._publish_with_headers(topic, messages, self._headers)
+        self._note_rows(len(messages))
+
+    def _publish_with_headers(
+        self, topic: str, messages: list[RowMessage], headers: Headers
+    ) -> None:
+        produce = self._producer.produce
+        for message in messages:
+            while True:
+                try:
+                    produce(
+                        topic,
+                        message["value"],
+                        message["key"],
+                        on_delivery=self._note_delivery,
+                        headers=headers,  # type: ignore[arg-type] # The stub's list is invariant.
+                    )
+                except BufferError:
+                    self._producer.poll(POLL_WHEN_FULL_SECONDS)
+                    self._raise_failure()
+                except KafkaException as error:
+                    raise _failure(error.args[0], topic) from error
+                else:
+                    break
+        self._producer.poll(0)
+        self._raise_failure()
+
+    def _publish_batch(self, topic: str, messages: list[RowMessage]) -> None:
         produce_batch, note = self._producer.produce_batch, self._note_delivery
         left: list[Any] = list(messages)
         while left:
@@ -117,7 +151,6 @@ class ChunkReader:
                 if error.code() != KafkaError._QUEUE_FULL:
                     raise _failure(error, topic)
             self._producer.poll(POLL_WHEN_FULL_SECONDS)
-        self._note_rows(len(messages))
 
     def _check_filenode(self, chunk: Chunk) -> None:
         """Raise where the heap's file is not the one that was cut into chunks.

@@ -32,6 +32,7 @@ from producer.snapshot.table_records import TableRecords
 from producer.table_shape import TableShape
 from runtime.errors import StageError
 from runtime.service import configure_logs
+from schemas.topics import Headers
 
 WAIT_SECONDS = 0.2
 END_SECONDS = 5.0
@@ -48,6 +49,8 @@ class ReadParts:
     shape: Callable[[Relation], TableShape]
     topic: Callable[[str, str], str]
     """From schema and table."""
+    headers: Headers | None = None
+    """What each record carries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,7 @@ def _read_chunks(pipe: Pipe, start: ReaderStart) -> None:
                 parts.kafka,
                 start.snapshot_name,
                 lambda count: pipe.send(_Rows(count)),
+                parts.headers,
             )
             records: dict[int, TableRecords] = {}
             while True:
