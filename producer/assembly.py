@@ -1,4 +1,4 @@
-"""Put the parts together that the settings ask for: topics, writers, rules. Pure.
+"""Put the parts together that the settings ask for: topics, writers, rules. Pure but for Avro.
 
 Used by the capture and by each process of a snapshot, so both write the same bytes.
 """

@@ -227,7 +227,9 @@ class ChangeEvents:
             return self.heartbeat(now_us)
         records: list[Record] = []
         if transaction is None:
-            source = Source(now_us, last_commit_lsn=self._last_commit_lsn)
+            # As in Debezium, for which such a message is a commit of its own.
+            self._last_commit_lsn = lsn
+            source = Source(now_us, last_commit_lsn=lsn)
         else:
             if not transaction.is_announced:
                 records += self._announce(transaction)

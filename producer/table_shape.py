@@ -13,18 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
 from producer.column_types.column_type import ColumnType, TypeFacts, ValueModes
 from producer.column_types.defaults import default_value, zero_value
 from producer.column_types.registry import column_type
-from producer.column_types.source_parameters import with_source_type
-from producer.configuration.column_rules import UNBOUNDED, ColumnFacts, ColumnRule
+from producer.column_types.source_parameters import length_and_scale, with_source_type
+from producer.configuration.column_rules import ColumnFacts, ColumnRule
 from producer.connect_schema import STRUCT, ConnectSchema
 from producer.pgoutput import Column, Relation, ReplicaIdentity
-
-_HEADER: Final = 4  # pg_type adds VARHDRSZ to the length in a modifier.
-_TYPES_WITH_LENGTH: Final = frozenset({1042, 1043})  # bpchar, varchar
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +173,9 @@ def _column(
 
 
 def _column_facts(relation: Relation, column: Column, type_facts: TypeFacts) -> ColumnFacts:
-    modifier = column.type_modifier
+    length, _ = length_and_scale(type_facts, column.type_modifier)
     while type_facts.base is not None:
-        modifier = type_facts.base_modifier
         type_facts = type_facts.base
-    length = UNBOUNDED
-    if type_facts.oid in _TYPES_WITH_LENGTH and modifier >= _HEADER:
-        length = modifier - _HEADER
     return ColumnFacts(
         relation.pg_schema, relation.table, column.name, type_facts.oid, type_facts.kind, length
     )

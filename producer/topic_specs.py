@@ -17,6 +17,7 @@ _PREFIX = "topic.creation."
 _GROUPS = f"{_PREFIX}groups"
 _ENABLE = f"{_PREFIX}enable"
 _DEFAULT = "default"
+_INHERITED = ("replication.factor", "partitions")
 _NOT_CONFIG = {"include", "exclude", "replication.factor", "partitions"}
 
 
@@ -26,7 +27,11 @@ class TopicSpecs:
     def __init__(self, max_message_bytes: int, creation: Mapping[str, str]) -> None:
         self._limit = {"max.message.bytes": str(max_message_bytes)}
         names = [name.strip() for name in creation.get(_GROUPS, "").split(",") if name.strip()]
-        self._groups = [(name, _group(creation, name)) for name in [*names, _DEFAULT]]
+        # What a group leaves out of these two it has from the default one.
+        default = _group(creation, _DEFAULT)
+        inherited = {name: default[name] for name in _INHERITED if name in default}
+        self._groups = [(name, inherited | _group(creation, name)) for name in names]
+        self._groups.append((_DEFAULT, default))
 
     def of(self, topic: str, partitions: int = -1, **config: str) -> TopicSpec:
         """Return how the topic is made; what is given here goes before the properties."""

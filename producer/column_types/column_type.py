@@ -1,4 +1,4 @@
-"""What the other parts know of a column's type: its schema and how its values are written.
+"""What the other parts know of a column's type: its schema and how its values are written. Pure.
 
 The text of a value is what a session with DateStyle ISO, TimeZone UTC, IntervalStyle iso_8601,
 bytea_output hex and extra_float_digits 1 writes in UTF-8; the connections pin those.

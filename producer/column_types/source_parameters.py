@@ -37,7 +37,7 @@ def with_source_type(
     schema: ConnectSchema, facts: TypeFacts, type_modifier: int, column: str
 ) -> ConnectSchema:
     """Return the schema with the parameters that describe the column in PostgreSQL."""
-    length, scale = _length_and_scale(facts, type_modifier)
+    length, scale = length_and_scale(facts, type_modifier)
     parameters = (
         ("__debezium.source.column.type", facts.name.upper()),
         ("__debezium.source.column.length", str(length)),
@@ -47,11 +47,12 @@ def with_source_type(
     return replace(schema, parameters=schema.parameters + parameters)
 
 
-def _length_and_scale(facts: TypeFacts, modifier: int) -> tuple[int, int]:
+def length_and_scale(facts: TypeFacts, modifier: int) -> tuple[int, int]:
+    """Return a column's length and scale as PostgreSQL's JDBC driver tells them."""
     if facts.base is not None:
-        return _length_and_scale(facts.base, facts.base_modifier)
+        return length_and_scale(facts.base, facts.base_modifier)
     if facts.element is not None and facts.element.kind != "d" and facts.name not in _VECTORS:
-        return _length_and_scale(facts.element, modifier)
+        return length_and_scale(facts.element, modifier)
     name = facts.name
     if name in _FIXED:
         return _FIXED[name]

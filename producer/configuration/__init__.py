@@ -1,1 +1,1 @@
-"""What the producer is told: Debezium's properties, from a file or from the environment."""
+"""What the producer is told: Debezium's properties, from a file or from the environment. Pure."""

@@ -1,4 +1,4 @@
-"""What a configuration was found to say."""
+"""What a configuration was found to say. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a setting is in Debezium's configuration, and the forms its values have there.
+"""What a setting is in Debezium's configuration, and the forms its values have there. Pure.
 
 A setting's attribute and environment variable follow from the property's name: slot.name is
 `slot_name` and BEMI_PRODUCER_SLOT_NAME. Properties of this producer alone begin with `bemi.`,

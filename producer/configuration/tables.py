@@ -1,4 +1,4 @@
-"""Settings that choose what is captured and how rows are keyed."""
+"""Settings that choose what is captured and how rows are keyed. Pure."""
 
 from __future__ import annotations
 

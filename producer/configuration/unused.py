@@ -1,4 +1,4 @@
-"""Debezium's and Connect's properties that are no settings here, each with the reason.
+"""Debezium's and Connect's properties that are no settings here, each with the reason. Pure.
 
 Ignoring a property in silence is only right where events stay the same; what would change them
 is refused, so that nobody finds out by the events.
