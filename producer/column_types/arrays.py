@@ -30,6 +30,7 @@ Elements = list[Any]
 
 _match_bounds = re.compile(rb"(?:\[-?\d+:-?\d+\])+=").match
 _escape = re.compile(rb"\\(.)", re.DOTALL)
+_MAX_DIMENSIONS: Final = 6  # PostgreSQL's MAXDIM.
 _INTEGERS: Final = (INT32, INT64)
 
 
@@ -142,7 +143,7 @@ def _nested(text: bytes, token: re.Pattern[bytes]) -> Elements:
         at = match.end()
         has_next = match["next"] is not None
         if match["open"]:
-            if has_next or not follows:
+            if has_next or not follows or len(open_lists) > _MAX_DIMENSIONS:
                 raise ValueError("no array")
             opened: Elements = []
             open_lists[-1].append(opened)

@@ -21,7 +21,7 @@ _EPOCH: Final = datetime(1970, 1, 1)  # The texts have no zone, or UTC.
 _LAST_YEAR: Final = 9999
 # The calendar repeats every 400 years.
 _CYCLE_YEARS, _CYCLE_DAYS = 400, 146_097
-_SECOND_LENGTH: Final = 19  # Of 2016-11-04 11:51:30.
+SECOND_LENGTH: Final = 19  # Of 2016-11-04 11:51:30.
 
 _DATE = rb"(?P<year>\d{4,7})-(?P<month>\d\d)-(?P<day>\d\d)"
 _TIME = rb"(?P<time>\d\d:\d\d:\d\d)(?:\.(?P<fraction>\d{1,6}))?"
@@ -89,7 +89,7 @@ def _days(match: re.Match[bytes]) -> int:
 
 def micros_of_day(text: bytes) -> int:
     """Return the microseconds from midnight to a time; 24:00:00 is a time of PostgreSQL."""
-    factor = _TIME_FACTORS.get(shape(text))
+    factor = TIME_FACTORS.get(shape(text))
     if factor is None:
         raise ValueError("no time")
     seconds = (int(text[:2]) * 60 + int(text[3:5])) * 60 + int(text[6:8])
@@ -107,15 +107,15 @@ def _micros(match: re.Match[bytes]) -> int:
 
 def micros_since_epoch(text: bytes) -> int:
     """Return the microseconds from 1970 to a timestamp without zone or in UTC."""
-    factor = _FACTORS.get(shape(text))
+    factor = FACTORS.get(shape(text))
     if factor is None:
         match = _match_timestamp(text)
         if match is None:
             raise ValueError("no timestamp")
         return _days(match) * MICROS_PER_DAY + _micros(match)
     if not factor:
-        return _micros_of_second(text)
-    return _micros_of_second(text[:_SECOND_LENGTH]) + int(text[_SECOND_LENGTH + 1 :]) * factor
+        return micros_of_second(text)
+    return micros_of_second(text[:SECOND_LENGTH]) + int(text[SECOND_LENGTH + 1 :]) * factor
 
 
 def _factors(shape_of_whole: bytes) -> dict[bytes, int]:
@@ -126,12 +126,12 @@ def _factors(shape_of_whole: bytes) -> dict[bytes, int]:
     }
 
 
-_FACTORS: Final = _factors(b"0000-00-00 00:00:00")
-_TIME_FACTORS: Final = _factors(b"00:00:00")
+FACTORS: Final = _factors(b"0000-00-00 00:00:00")
+TIME_FACTORS: Final = _factors(b"00:00:00")
 
 
 @lru_cache(maxsize=8192)
-def _micros_of_second(text: bytes) -> int:
-    # Changes that follow each other are often of one second.
+def micros_of_second(text: bytes) -> int:
+    """Return the microseconds from 1970 to a second; changes that follow each other share it."""
     moment = datetime.fromisoformat(text.decode()) - _EPOCH
     return (moment.days * 86_400 + moment.seconds) * MICROS_PER_SECOND

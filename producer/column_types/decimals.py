@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, Final
 
 from orjson import dumps
@@ -17,6 +18,7 @@ from producer.column_types.numbers import encode_float, parse_float
 from producer.column_types.strings import string_schema, text_type, to_base64
 from producer.connect_schema import BYTES, FLOAT64, INT32, STRUCT, ConnectSchema
 
+_FEW_DIGITS: Final = 600
 _HEADER: Final = 4  # pg_type adds VARHDRSZ to a numeric's modifier.
 _SCALE_BITS, _SCALE_SIGN = 0x7FF, 0x400
 _is_number = re.compile(rb"-?\d+(?:\.\d+)?").fullmatch
@@ -46,6 +48,11 @@ def unscaled_bytes(number: int) -> bytes:
     """Return the shortest big-endian two's complement of the number, as Java's BigInteger."""
     length = (number if number >= 0 else ~number).bit_length() // 8 + 1
     return number.to_bytes(length, "big", signed=True)
+
+
+def _integer(digits: bytes) -> int:
+    # A numeric has up to 131,072 digits before its point, int() takes 4,300 from a text.
+    return int(digits) if len(digits) < _FEW_DIGITS else int(Decimal(digits.decode()))
 
 
 def numeric_type(modifier: int, modes: ValueModes) -> ColumnType:
@@ -102,7 +109,7 @@ def _fixed_scale(scale: int) -> tuple[Parse, EncodeJson]:
 
     def parse(text: bytes) -> bytes:
         if len(text) > scale and (text[point] == _POINT if scale else text.isdigit()):
-            number = int(text.replace(b".", b""))
+            number = _integer(text.replace(b".", b""))
         else:
             number = _unscaled(text, scale)
         if number >= 0:
@@ -125,7 +132,7 @@ def _unscaled(text: bytes, scale: int) -> int:
     whole, _, fraction = text.partition(b".")
     if fraction[scale:].strip(b"0"):
         raise ValueError("more digits than the scale has")
-    return int(whole + fraction[:scale].ljust(scale, b"0"))
+    return _integer(whole + fraction[:scale].ljust(scale, b"0"))
 
 
 def _scale_and_bytes(text: bytes) -> tuple[int, bytes]:
@@ -133,7 +140,7 @@ def _scale_and_bytes(text: bytes) -> tuple[int, bytes]:
         raise ValueError("no decimal number")
     whole, _, fraction = text.partition(b".")
     fraction = fraction.rstrip(b"0")
-    return len(fraction), unscaled_bytes(int(whole + fraction))
+    return len(fraction), unscaled_bytes(_integer(whole + fraction))
 
 
 def _variable_scale(text: bytes) -> dict[str, Any]:

@@ -94,8 +94,9 @@ def _iso_time_type(modes: ValueModes) -> ColumnType:
     def iso(text: bytes) -> bytes:
         if text == b"24:00:00":
             return midnight
-        calendar.micros_of_day(text)
-        return text + b"Z"
+        if shape(text) in _TIME_SHAPES:
+            return text + b"Z"
+        raise ValueError("no time")
 
     return _iso(string_schema("io.debezium.time.IsoTime"), iso, lambda text: b'"%b"' % iso(text))
 
@@ -122,7 +123,24 @@ def timestamp_type(modifier: int, modes: ValueModes) -> ColumnType:
             return MAX_INT64
         raise ValueError("a timestamp later than this mode can count")
 
+    if per_unit == factor == 1:
+        return ColumnType(schema, count, _micros_encoder(count), None)
     return _counted(schema, count)
+
+
+def _micros_encoder(count: ToCount) -> EncodeJson:
+    # Debezium's default for a timestamp: 0.8 us without the calls and factors of `count`, 1.1 with.
+    factors, second_length = calendar.FACTORS, calendar.SECOND_LENGTH
+    micros_of_second = calendar.micros_of_second
+
+    def encode(text: bytes) -> bytes:
+        factor = factors.get(shape(text))
+        if not factor:
+            return b"%d" % count(text)
+        whole = micros_of_second(text[:second_length])
+        return b"%d" % (whole + int(text[second_length + 1 :]) * factor)
+
+    return encode
 
 
 def _iso_timestamp_type(modes: ValueModes) -> ColumnType:
@@ -139,10 +157,8 @@ def _iso_timestamp_type(modes: ValueModes) -> ColumnType:
     return _iso(string_schema("io.debezium.time.IsoTimestamp"), iso, encode)
 
 
-_TIMESTAMP_SHAPES: Final = frozenset(
-    b"0000-00-00 00:00:00" + (b"." + b"0" * digits if digits else b"")
-    for digits in range(FRACTION_DIGITS + 1)
-)
+_TIMESTAMP_SHAPES: Final = calendar.FACTORS.keys()
+_TIME_SHAPES: Final = calendar.TIME_FACTORS.keys()
 
 
 def timestamptz_type(modifier: int, modes: ValueModes) -> ColumnType:

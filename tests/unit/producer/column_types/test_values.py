@@ -203,6 +203,7 @@ def test_a_value_is_written_as_its_mode_says(
         ("timestamp", "2016-11-04 11:51:30.1234567"),
         ("timestamptz", '2016-11-04 11:51:30"00'),
         ("interval", "1 day"),
+        ("interval", "P99999999999Y"),
         ("bytea", "abc"),
         ("bytea", "\\xfg"),
         ("bit", "12"),
@@ -231,3 +232,21 @@ def test_bytes_that_are_no_value_of_the_type_have_none(name: str, text: str) -> 
 def test_a_text_that_is_no_utf8_has_no_value() -> None:
     with pytest.raises(ValueError, match="utf-8"):
         known("text").encode_json(b"\xff")
+
+
+def test_a_numeric_of_more_digits_than_python_reads_from_a_text_has_its_value() -> None:
+    text = b"9" * 20_000 + b".5"
+    value = known("numeric").parse(text)
+    assert value["scale"] == 1
+    assert int.from_bytes(value["value"], "big") == 10**20_001 - 5
+
+
+def test_an_array_of_more_dimensions_than_postgresql_has_is_none() -> None:
+    for depth, is_value in ((6, True), (7, False), (5000, False)):
+        text = b"{" * depth + b"1" + b"}" * depth
+        column = known("int4[]", MODES["readable"])
+        if is_value:
+            assert column.encode_json(text) == b"[" * depth + b"1" + b"]" * depth
+        else:
+            with pytest.raises(ValueError, match="no array"):
+                column.encode_json(text)
