@@ -40,7 +40,10 @@ def connect_stream(settings: ProducerSettings) -> ReplicationStream:
     """Open the replication connection, without reading anything yet."""
     return ReplicationStream.connect(
         connection_parameters(settings, "stream"),
-        options=StreamOptions(parameters=_stream_parameters(settings.slot_stream_params)),
+        options=StreamOptions(
+            parameters=_stream_parameters(settings.slot_stream_params),
+            silence_seconds=settings.connection_validation_timeout_ms / MILLISECONDS,
+        ),
         initial_statements=settings.database_initial_statements,
     )
 

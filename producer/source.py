@@ -35,7 +35,7 @@ from producer.replication_slot import (
     is_standby,
     read_slot,
 )
-from producer.replication_stream import ReplicationStream
+from producer.replication_stream import FAILOVER_VERSION, ReplicationStream
 from producer.source_state import PublicationState, ServerState, StoredOffset
 from producer.sql_connection import Connection
 from producer.start_checks import Finding, GapPolicy, StartPlan, check_start
@@ -155,6 +155,8 @@ class _Source:
         if plan.remark:
             log.info("%s (slot %s)", plan.remark, name)
         at, snapshot_name = plan.at, None
+        if self.wanted.slot_failover and self.server.version < FAILOVER_VERSION:
+            log.warning("slot.failover needs PostgreSQL 17; the slot does not survive a failover")
         if plan.drop_slot:
             drop_slot(self.connection, name)
         if plan.make_slot:

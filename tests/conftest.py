@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.fixtures.debezium",
     "tests.fixtures.stages",
     "tests.fixtures.capture",
+    "tests.fixtures.postgres_majors",
     "tests.fixtures.pipeline",
 ]
 

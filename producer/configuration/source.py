@@ -37,6 +37,14 @@ class SourceSettings(SourceDatabase):
         description="How long a query may take, in milliseconds, besides a snapshot's; 0 is no "
         "limit.",
     )
+    connection_validation_timeout_ms: Annotated[
+        Count, Property("connection.validation.timeout.ms")
+    ] = Field(
+        60_000,
+        ge=1000,
+        description="How long the server may be silent although it is asked to answer, in "
+        "milliseconds: the connection is dead then and made again.",
+    )
     database_initial_statements: Annotated[str, Property("database.initial.statements")] = Field(
         "",
         description="SQL for each session before anything else, separated by `;`; `;;` is one "
@@ -109,8 +117,10 @@ class SourceSettings(SourceDatabase):
         "trust_offset",
         description="What to do when the slot is not where the producer's own record says: "
         "`trust_offset` stops when the slot is ahead, for changes are missing then; `trust_slot` "
-        "and `trust_greater_lsn` go on from the slot; `no_validation` does not compare.",
+        "and `trust_greater_lsn` go on from the slot and record the gap; `no_validation` is the same "
+        "as `trust_offset`.",
     )
     accept_gap: Annotated[Flag, Property("bemi.accept.gap")] = Field(
-        False, description="Make a new slot although changes since the lost one are missing."
+        False,
+        description="Go on although changes are missing, and record the gap in the stream.",
     )

@@ -209,7 +209,6 @@ IGNORED: Final = (
     *ignored(
         "it concerns the Java process",
         "executor.shutdown.timeout.ms",
-        "connection.validation.timeout.ms",
         "statistics.metrics.enabled",
         "custom.metric.tags",
         "memory.management.*",
