@@ -2,7 +2,7 @@
 
 The project's own because it is the hot path: fastavro finds the branch of each union by
 validating the value against it and takes 50 us for an envelope with two rows of nine columns,
-these functions know the branch and take 15. Whoever changes one reads what it writes with
+these functions know the branch and take 20. Whoever changes one reads what it writes with
 fastavro: the property tests do.
 
 A record is its fields one after the other, with nothing between them. So a part that does not

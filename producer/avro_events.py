@@ -47,6 +47,8 @@ _SOME: Final = b"\x02"
 """The branches of an optional field without a default, as all of the envelope's own are."""
 
 _SHORT_TEXT: Final = 64
+_MOST_KEPT: Final = 256
+"""Bytes; longer values are not worth their memory."""
 
 _SOURCE_FIELDS: Final = field_encoders(SOURCE)
 _BEFORE_SEQUENCE: Final = ("version", "connector", "name", "ts_ms", "snapshot", "db")
@@ -247,15 +249,23 @@ def _cell_encoder(schema: ConnectSchema, parse: Parse) -> Encode:
 def _value_encoder(schema: ConnectSchema, parse: Parse) -> Encode:
     _, some = branches(schema)
     write = required_encoder(schema)
+    last, cell = None, b""
 
     def encode(text: bytes) -> bytes:
+        nonlocal last, cell
+        # With the whole old row sent, most values come twice, one right after the other.
+        if text == last:
+            return cell
         value = parse(text)
         try:
-            return some + write(value)
+            encoded = some + write(value)
         except UNWRITABLE as error:
             raise ValueError(
                 f"{type(value).__name__} is no {schema.name or schema.type}"
             ) from error
+        if len(text) < _MOST_KEPT:
+            last, cell = text, encoded
+        return encoded
 
     return encode
 
