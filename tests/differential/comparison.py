@@ -5,7 +5,8 @@ times of an envelope; those of its source too where they say when the connector 
 (snapshots, messages outside of transactions), and where a snapshot was taken (its LSN, its
 transaction); Debezium's version; the headers that name a run and a task; how many heartbeats
 there were; and what Debezium takes from the addresses of Java objects: the name END gives to
-the messages it counts, the order of its counts, the elements of arrays in arrays of texts.
+the messages, each of which it counts as a collection of its own, the order of its counts, the
+elements of arrays in arrays of texts.
 Everything else must be equal, the order of fields included.
 """
 
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
+from schemas.topics import HEARTBEAT_PREFIX
 from tests.differential.records import Record
 
 ABSENT = "(absent)"
@@ -69,8 +71,8 @@ def compare_topics(
     theirs = {topic.replace(prefixes[0], "*"): records for topic, records in debezium.items()}
     mine = {topic.replace(prefixes[1], "*"): records for topic, records in ours.items()}
     for topic in sorted(theirs.keys() | mine.keys() - {_OFFSETS_TOPIC}):
-        expected = [_document(r, prefixes[0]) for r in theirs.get(topic, [])]
-        found = [_document(r, prefixes[1]) for r in mine.get(topic, [])]
+        expected = _documents(theirs.get(topic, []), prefixes[0])
+        found = _documents(mine.get(topic, []), prefixes[1])
         if all(document.is_heartbeat for document in (*expected, *found)):
             expected, found = expected[:1], found[:1]
         yield from _compare_topic(topic, expected, found)
@@ -137,6 +139,12 @@ def _by_field(nodes: list[Any]) -> dict[str, Any] | None:
     return {node["field"]: node for node in nodes}
 
 
+def _documents(records: Sequence[Record], prefix: str) -> list[_Document]:
+    own = HEARTBEAT_PREFIX.encode()
+    # The producer's heartbeats through the WAL are messages to Debezium.
+    return [_document(record, prefix) for record in records if own not in (record.key or b"")]
+
+
 def _document(record: Record, prefix: str) -> _Document:
     key, value = _parsed(record.key, prefix), _parsed(record.value, prefix)
     payload = value.get("payload", value) if isinstance(value, dict) else value
@@ -177,13 +185,24 @@ def _blank(payload: dict[str, Any], source: dict[str, Any], *, is_snapshot: bool
     _mark(source, ("version",))
     if is_snapshot:
         _mark(source, (*_TIMES, "lsn", "txId", "sequence"))
-    elif payload.get("op") == "m" and source.get("txId") is None:
-        _mark(source, _TIMES)
-    collections = payload.get("data_collections") or []
+    elif payload.get("op") == "m":
+        if source.get("txId") is None:
+            _mark(source, _TIMES)
+        transaction = payload.get("transaction")
+        if isinstance(transaction, dict):
+            _mark(transaction, ("data_collection_order",))
+    if isinstance(collections := payload.get("data_collections"), list):
+        payload["data_collections"] = _counts(collections)
+
+
+def _counts(collections: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return END's counts by name, the messages of a transaction counted together."""
+    counts: dict[str, int] = {}
     for collection in collections:
-        if _JAVA_OBJECT.match(collection["data_collection"]):
-            collection["data_collection"] = _MESSAGES
-    collections.sort(key=lambda collection: str(collection["data_collection"]))
+        name = str(collection["data_collection"])
+        name = _MESSAGES if _JAVA_OBJECT.match(name) else name
+        counts[name] = counts.get(name, 0) + collection["event_count"]
+    return [{"data_collection": name, "event_count": counts[name]} for name in sorted(counts)]
 
 
 def _mark(struct: dict[str, Any], names: Sequence[str]) -> None:

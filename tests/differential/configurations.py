@@ -171,9 +171,8 @@ EVENT_FORMS = (
         table_include_list=r"public\.(one_key|two_keys|no_key|toast_default)",
     ),
     configuration(
-        "old-hash",
-        {"column.mask.hash.MD5.with.salt.salt": r".*\.(secret|mail)"},
-        {"column.mask.hash.v2.SHA-512.with.salt.s": r".*\.name"},
+        "long-hash",
+        {"column.mask.hash.v2.SHA-512.with.salt.s": r".*\.(name|mail)"},
         table_include_list=r"public\.one_key",
     ),
     configuration("avro-names", schema_name_adjustment_mode="avro"),
@@ -202,8 +201,6 @@ EVENT_FORMS = (
         _METADATA,
         topic_delimiter="-",
         topic_transaction="tx",
-        heartbeat_interval_ms="500",
-        topic_heartbeat_prefix="__beat",
     ),
     configuration(
         "key-with-schema",
@@ -212,6 +209,17 @@ EVENT_FORMS = (
     ),
 )
 """Everything about events that is not a value, one or two things in each."""
+
+HEARTBEATS = (
+    configuration("heartbeats", heartbeat_interval_ms="200"),
+    configuration(
+        "named-heartbeats",
+        WITHOUT_SCHEMAS,
+        heartbeat_interval_ms="200",
+        topic_heartbeat_prefix="__beat",
+    ),
+)
+"""Apart from the others: the producer's heartbeats are messages in everybody's WAL."""
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "decimal.handling.mode": ("precise", "double", "string"),
