@@ -41,6 +41,11 @@ class StreamFollower:
         """Tell whether rows and transactions matter."""
         return self._snapshots.is_following or self._table.is_configured
 
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether a table is being read, so that waiting for the stream holds it up."""
+        return self._snapshots.is_following
+
     def relation(self, relation: Relation) -> None:
         """Take note of a relation that the stream describes."""
         self._table.describe(relation)

@@ -56,7 +56,7 @@ def make_slot(dsn: str, slot: str) -> tuple[Connection, str, str]:
     """Make the slot; return the connection that holds its snapshot, its position and name."""
     connection = psycopg.connect(dsn, autocommit=True, replication="database")
     row = connection.execute(
-        f"CREATE_REPLICATION_SLOT {slot} LOGICAL pgoutput EXPORT_SNAPSHOT"  # type: ignore[arg-type]
+        f"CREATE_REPLICATION_SLOT {slot} LOGICAL pgoutput EXPORT_SNAPSHOT"
     ).fetchone()
     assert row is not None
     return connection, row[1], row[2]

@@ -39,7 +39,7 @@ class Snapshot:
     start_stage: StartStage
 
     def execute(self, query: str) -> list[Any]:
-        cursor = self.connection.execute(query)  # type: ignore[call-overload]
+        cursor = self.connection.execute(query)
         return cursor.fetchall() if cursor.description else []
 
     def publish(self, *tables: str) -> None:
@@ -239,8 +239,7 @@ def test_a_policy_that_would_hide_rows_stops_the_snapshot(snapshot: Snapshot) ->
     snapshot.execute(f"CREATE ROLE {role} LOGIN REPLICATION PASSWORD 'secret'")
     try:
         snapshot.execute(f"GRANT SELECT ON todo TO {role}")
-        parts = psycopg.conninfo.conninfo_to_dict(snapshot.database.dsn)
-        dsn = psycopg.conninfo.make_conninfo(**{**parts, "user": role, "password": "secret"})
+        dsn = psycopg.conninfo.make_conninfo(snapshot.database.dsn, user=role, password="secret")
         stage = snapshot.start(dsn=dsn)
         eventually(lambda: not stage.is_running, 60)
         assert "row-level security" in stage.output()
