@@ -69,7 +69,8 @@ def json_value(schema: ConnectSchema, value: Any) -> Any:
     if kind == ARRAY and schema.items is not None:
         items = schema.items
         # A list inside is one more dimension of the array, which no schema tells of.
-        return [json_value(schema if isinstance(item, list) else items, item) for item in value]
+        deeper = items if items.type == ARRAY else schema
+        return [json_value(deeper if isinstance(item, list) else items, item) for item in value]
     if kind == MAP and schema.items is not None:
         if schema.keys is not None and schema.keys.type != STRING:
             keys = schema.keys

@@ -27,7 +27,7 @@ _WITH_PLACEHOLDER_IF: Final[dict[str, Callable[[ValueModes], bool]]] = {
 }
 """The elements whose arrays have a placeholder; the others' are null."""
 
-_WITHOUT_NULLS: Final = frozenset(("tsvector", "isbn"))
+_WITHOUT_NULLS: Final = frozenset(("tsvector", "isbn", "vector", "halfvec", "sparsevec"))
 """Elements that may not be null, as those Debezium does not know and enums."""
 
 

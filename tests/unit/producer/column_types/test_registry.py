@@ -90,6 +90,7 @@ def test_a_column_type_keeps_the_name_it_was_declared_with() -> None:
         ("xml[]", "{<a/>}", ["<a/>"]),
         ("varbit[]", "{101}", ["BQ=="]),
         ("pg_lsn[]", "{0/1}", ["0/1"]),
+        ("vector[]", '{"[1,2.5]"}', [[1.0, 2.5]]),
     ],
 )
 def test_an_array_is_a_list_of_its_elements(name: str, text: str, value: list[Any]) -> None:

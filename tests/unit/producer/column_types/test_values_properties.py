@@ -26,7 +26,10 @@ NAMES_OF_TYPES = sorted(
         *("bytea", "bit", "varbit", "point", "polygon", "tsquery"),
     }
 )
-ARRAYS = [f"{name}[]" for name in ("int4", "text", "numeric", "timestamptz", "bytea", "hstore")]
+ARRAYS = [
+    f"{name}[]"
+    for name in ("int4", "text", "numeric", "timestamptz", "bytea", "hstore", "vector", "point")
+]
 MODIFIERS = {"numeric": [-1, numeric_modifier(10, 2)], "bit": [1, 5], "varbit": [-1, 1, 5]}
 
 digits = st.text("0123456789", min_size=1, max_size=22)
@@ -45,6 +48,7 @@ TEXTS_BY_NAME = {
     "bytea": st.binary(max_size=20).map(lambda content: "\\x" + content.hex()),
     "varbit": st.text("01", max_size=20),
     "text": st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    "vector[]": st.just('{"[1,2]",NULL,{"[3]"}}') | st.just('{"[1,2]",NULL}'),
     "int4[]": st.lists(numbers | st.just("NULL")).map(lambda parts: "{" + ",".join(parts) + "}"),
 }
 texts = st.one_of(
