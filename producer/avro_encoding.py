@@ -78,6 +78,8 @@ def encode_long(value: int) -> bytes:
     if not -(1 << 63) <= value < 1 << 63:
         raise OverflowError("an Avro long has 64 bits")
     rest = value << 1 ^ value >> 63
+    if rest < _CHUNK << _CHUNK_BITS:
+        return _MORE[rest & _CHUNK - 1] + _LAST[rest >> _CHUNK_BITS]
     encoded = b""
     while rest >= _CHUNK:
         encoded += _MORE[rest & _CHUNK - 1]

@@ -25,11 +25,11 @@ from producer.avro_encoding import (
 )
 from producer.avro_format import avro_json
 from producer.avro_serializer import AvroSerializer, AvroWriter
-from producer.column_types.column_type import Parse
+from producer.column_types.column_type import ColumnType, Parse
 from producer.column_types.numbers import parse_boolean
 from producer.column_types.strings import parse_string
 from producer.connect_events import ConnectEvents
-from producer.connect_schema import ConnectSchema
+from producer.connect_schema import STRING, ConnectSchema
 from producer.envelope_schema import SOURCE, envelope_schema
 from producer.errors import ValueNotConvertible
 from producer.event_source import Server, Source, source_value
@@ -232,18 +232,20 @@ def _codec(column: ShapedColumn, options: WriterOptions) -> CellCodec:
         if rule.of_null is not None:
             null_value = rule.of_null
     else:
-        encode = _cell_encoder(schema, kind.parse)
+        encode = _cell_encoder(schema, kind)
         unavailable = kind.unavailable
     return CellCodec(kind, encode, _cell(schema, null_value), _cell(schema, unavailable))
 
 
-def _cell_encoder(schema: ConnectSchema, parse: Parse) -> Encode:
-    if parse is parse_string:
-        return _text_encoder(schema)
-    if parse is parse_boolean:
-        _, some = branches(schema)
+def _cell_encoder(schema: ConnectSchema, kind: ColumnType) -> Encode:
+    _, some = branches(schema)
+    if kind.parse is parse_string:
+        return _text_encoder(some)
+    if kind.parse is parse_boolean:
         return {b"t": some + b"\x01", b"f": some + b"\x00"}.__getitem__
-    return _value_encoder(schema, parse)
+    if schema.type == STRING:
+        return _written_text_encoder(some, kind)
+    return _value_encoder(schema, kind.parse)
 
 
 def _value_encoder(schema: ConnectSchema, parse: Parse) -> Encode:
@@ -270,9 +272,8 @@ def _value_encoder(schema: ConnectSchema, parse: Parse) -> Encode:
     return encode
 
 
-def _text_encoder(schema: ConnectSchema) -> Encode:
+def _text_encoder(some: bytes) -> Encode:
     """Return the encoder of strings that takes their UTF-8 and does not decode it."""
-    _, some = branches(schema)
     heads = [some + encode_long(length) for length in range(_SHORT_TEXT)]
 
     def encode(text: bytes) -> bytes:
@@ -280,6 +281,21 @@ def _text_encoder(schema: ConnectSchema) -> Encode:
             text.decode()  # Raises where it is no UTF-8.
         length = len(text)
         return heads[length] + text if length < _SHORT_TEXT else some + encode_utf8(text)
+
+    return encode
+
+
+def _written_text_encoder(some: bytes, kind: ColumnType) -> Encode:
+    """Return the encoder of strings that are not PostgreSQL's text, such as a time in ISO 8601.
+
+    By way of their JSON, which types write in a quarter of the time that parsing takes.
+    """
+    encode_json, parse = kind.encode_json, kind.parse
+
+    def encode(text: bytes) -> bytes:
+        quoted = encode_json(text)
+        # Without an escape the string is what is between the quotes.
+        return some + encode_utf8(parse(text).encode() if b"\\" in quoted else quoted[1:-1])
 
     return encode
 
