@@ -28,7 +28,7 @@ NAMES_OF_TYPES = sorted(
 )
 ARRAYS = [
     f"{name}[]"
-    for name in ("int4", "text", "numeric", "timestamptz", "bytea", "hstore", "vector", "point")
+    for name in ("int4", "text", "numeric", "timestamptz", "bytea", "hstore", "vector", "geography")
 ]
 MODIFIERS = {"numeric": [-1, numeric_modifier(10, 2)], "bit": [1, 5], "varbit": [-1, 1, 5]}
 
