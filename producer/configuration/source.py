@@ -117,8 +117,8 @@ class SourceSettings(SourceDatabase):
         "trust_offset",
         description="What to do when the slot is not where the producer's own record says: "
         "`trust_offset` stops when the slot is ahead, for changes are missing then; `trust_slot` "
-        "and `trust_greater_lsn` go on from the slot and record the gap; `no_validation` is the same "
-        "as `trust_offset`.",
+        "and `trust_greater_lsn` go on from the slot and record the gap; `no_validation` is the "
+        "same as `trust_offset`.",
     )
     accept_gap: Annotated[Flag, Property("bemi.accept.gap")] = Field(
         False,
