@@ -29,6 +29,7 @@ TEMPORAL_TYPES: Final = frozenset(("date", "time", "timestamp", "timestamptz", "
 INFINITY: Final = (b"infinity", b"-infinity")
 _MICROS_PER_MILLI, _NANOS_PER_MICRO = 1000, 1000
 _MILLI_DIGITS: Final = 3
+_UTC: Final = b"+00"
 _DATE_SHAPE: Final = b"0000-00-00"
 _DATE_LENGTH: Final = 10
 
@@ -178,7 +179,7 @@ def timestamptz_type(modifier: int, modes: ValueModes) -> ColumnType:
 
     def encode(text: bytes) -> bytes:
         ending = endings.get(shape(text))
-        if ending is None:
+        if ending is None or text[-3:] != _UTC:
             return b'"%b"' % iso(text)
         return b'"%bT%b%bZ"' % (text[:_DATE_LENGTH], text[_DATE_LENGTH + 1 : -3], ending)
 

@@ -202,6 +202,8 @@ def test_a_value_is_written_as_its_mode_says(
         ("timestamp", "2016-11-04T11:51:30"),
         ("timestamp", "2016-11-04 11:51:30.1234567"),
         ("timestamptz", '2016-11-04 11:51:30"00'),
+        ("timestamptz", "2016-11-04 11:51:30+02"),  # Of a session that is not in UTC.
+        ("timestamptz", "2016-11-04 11:51:30.5+02"),
         ("interval", "1 day"),
         ("interval", "P99999999999Y"),
         ("bytea", "abc"),
