@@ -15,7 +15,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -68,6 +68,14 @@ class _Table:
     """Events' keys tell rows apart as the table's own key does."""
 
 
+class _Chunk(NamedTuple):
+    """A chunk that waits for its turn, or for Kafka."""
+
+    table_name: str
+    topic: str
+    end: KeyTexts
+
+
 class IncrementalSnapshots:
     """The incremental snapshots of one stream; `close` it with the stream."""
 
@@ -92,7 +100,7 @@ class IncrementalSnapshots:
         self._state = IncrementalState() if stored is None else IncrementalState.from_json(stored)
         self._windows: Windows[Message] = Windows()
         self._table: _Table | None = None
-        self._read: tuple[str, KeyTexts] | None = None  # The chunk that is open or on its way.
+        self._chunk: _Chunk | None = None
         self._in_flight: InFlight | None = None
         self.is_following = False
         """Whether the capture must tell of rows and transactions."""
@@ -147,11 +155,9 @@ class IncrementalSnapshots:
     def reached(self, lsn: Lsn) -> list[Record]:
         """Return the rows whose turn it is; to be called between transactions only."""
         messages = self._windows.reached(lsn)
-        if messages is None:
+        if messages is None or self._chunk is None:
             return []
-        table = self._table
-        assert table is not None  # noqa: S101 - what was read was read of it.
-        topic, headers = table.records.topic, self._settings.headers
+        topic, headers = self._chunk.topic, self._settings.headers
         if not messages:
             self._in_flight = InFlight()  # Nothing to wait for.
         return [
@@ -214,7 +220,7 @@ class IncrementalSnapshots:
             return
         if wanted.last is None:
             self._state = self._state.began(last)
-        self._read = (wanted.name, end or last)
+        self._chunk = _Chunk(wanted.name, table.records.topic, end or last)
         rows = {message["key"] or b"%d" % n: message for n, message in enumerate(messages)}
         self._windows.open(relation.oid, snapshot, self._end_of_log(), rows)
 
@@ -229,13 +235,12 @@ class IncrementalSnapshots:
 
     def _finish_chunk(self) -> None:
         self._in_flight = None
-        if self._read is not None:
-            name, end = self._read
-            self._read = None
-            self._state = self._state.read(name, end)
+        chunk, self._chunk = self._chunk, None
+        if chunk is not None:
+            self._state = self._state.read(chunk.table_name, chunk.end)
             self._save()
-            if not any(table.name == name for table in self._state.tables):
-                log.info("incremental snapshot: %s is read", name)
+            if not any(table.name == chunk.table_name for table in self._state.tables):
+                log.info("incremental snapshot: %s is read", chunk.table_name)
                 self._table = None
 
     def _described(self, wanted: TableToRead) -> _Table | None:
@@ -277,7 +282,7 @@ class IncrementalSnapshots:
         was_open = self._windows.is_open
         self._windows.disturb(relation_oid)
         if was_open and not self._windows.is_open:
-            self._read = None
+            self._chunk = None
 
     def _published(self) -> list[SnapshotTable]:
         return published_tables(

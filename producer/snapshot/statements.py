@@ -83,7 +83,7 @@ def key_at(
         sql.SQL("{}::text").format(sql.Identifier(name)) for name in keys.columns
     )
     direction = sql.SQL(" DESC" if rows is None else "")
-    order = sql.SQL(", ").join(sql.Identifier(name) + direction for name in keys.columns)
+    order = sql.SQL(", ").join(_column(table, name) + direction for name in keys.columns)
     return sql.SQL("SELECT {} {} ORDER BY {} LIMIT 1 OFFSET {}").format(
         texts, _from_keys(table, keys, condition), order, sql.Literal((rows or 1) - 1)
     )
@@ -96,10 +96,15 @@ def copy_keys(
     columns: Sequence[CopiedColumn],
 ) -> sql.Composed:
     """Return the COPY of the range's rows in the order of their keys."""
-    order = sql.SQL(", ").join(sql.Identifier(name) for name in keys.columns)
+    order = sql.SQL(", ").join(_column(table, name) for name in keys.columns)
     return _copy(
         columns, _from_keys(table, keys, condition) + sql.SQL(" ORDER BY {}").format(order)
     )
+
+
+def _column(table: SnapshotTable, name: str) -> sql.Identifier:
+    # By the table's name: a name alone would mean what is selected, which is text.
+    return sql.Identifier(table.relation.table, name)
 
 
 def _from_keys(table: SnapshotTable, keys: KeyRange, condition: str | None) -> sql.Composed:
