@@ -65,7 +65,7 @@ def _timestamp(expression: str, *, is_quoted: bool) -> ServerForm:
 
 
 def _time(expression: str, *, is_quoted: bool) -> ServerForm:
-    return ServerForm(expression, is_quoted=is_quoted, is_text=False)
+    return _usual(expression, "'00:00'::time", "'24:00'::time", is_quoted=is_quoted)
 
 
 _MICROS = "(extract(epoch FROM {0}) * 1000000)::bigint::text"

@@ -27,10 +27,23 @@ from tests.fixtures.postgres import Database
 
 NOW_US = 1_700_000_000_000_000
 TIMES = ["00:00", "04:05:11.789", "23:59:59.999999", "24:00"]
-DATES = ["2016-11-04", "0001-01-01", "0001-12-31 BC", "9999-12-31", "10000-01-01", "infinity"]
+DATES = [
+    "2016-11-04",
+    "0001-01-01",
+    "0001-12-31 BC",
+    "1500-02-28",
+    "9999-12-31",
+    "10000-01-01",
+    "infinity",
+]
 TIMESTAMPS = [
     *("2016-11-04 13:51:30", "2016-11-04 13:51:30.1", "2016-11-04 13:51:30.123456"),
-    *("1969-12-31 23:59:59.999999", "0001-01-01 00:00:00", "0044-03-15 12:00:00 BC"),
+    *(
+        "1969-12-31 23:59:59.999999",
+        "1500-02-28 12:00:00.5",
+        "0001-01-01 00:00:00",
+        "0044-03-15 12:00:00 BC",
+    ),
     *("9999-12-31 23:59:59.999999", "10000-01-01 00:00:00", "infinity", "-infinity"),
 ]
 TEXTS = ["", "null", "a", '"', "\\", '\\"', "a\nb\tc\rd\x08\x0c\x1f\x7f", "Grüße 🌍", "?", "\u2028"]
@@ -79,7 +92,8 @@ MODES = {
     "microseconds": ValueModes(decimal_handling_mode="string", time_precision_mode="microseconds"),
     "nanoseconds": ValueModes(decimal_handling_mode="string", time_precision_mode="nanoseconds"),
     "isostring": ValueModes(decimal_handling_mode="string", time_precision_mode="isostring"),
-    "debezium": ValueModes(
+    "debezium": ValueModes(debezium_values=True),
+    "debezium_isostring": ValueModes(
         decimal_handling_mode="string", time_precision_mode="isostring", debezium_values=True
     ),
 }
