@@ -20,7 +20,7 @@ from producer.column_types.registry import column_type
 from producer.connect_schema import encode_json
 from producer.replication_stream import SESSION_OPTIONS
 from producer.type_catalog import TypeCatalog
-from tests.fixtures.postgres import Database
+from tests.fixtures.postgres import Database, PostgresServer
 from tests.fixtures.servers import unavailable
 
 VALUES = 300
@@ -151,16 +151,27 @@ CASES = {
 }  # fmt: skip
 
 
+def connected(dsn: str) -> closing[Connection]:
+    """Open a session whose texts are those of the stream; its random values can be had again."""
+    connection = psycopg.connect(dsn, options=SESSION_OPTIONS, autocommit=True)
+    connection.execute("SELECT setseed(%s)", [random.uniform(-1, 1)])
+    for name in ("date", "timestamp", "interval"):
+        # Python's own types cannot hold all the values that are made here.
+        connection.adapters.register_loader(name, TextLoader)
+    return closing(connection)
+
+
 @pytest.fixture
-def connection(database: Database) -> Iterator[Connection]:
-    """A session whose texts are those of the stream; its random values can be had again."""
-    with closing(
-        psycopg.connect(database.dsn, options=SESSION_OPTIONS, autocommit=True)
-    ) as connection:
-        connection.execute("SELECT setseed(%s)", [random.uniform(-1, 1)])
-        for name in ("date", "timestamp", "interval"):
-            # Python's own types cannot hold all the values that are made here.
-            connection.adapters.register_loader(name, TextLoader)
+def connection(postgres_server: PostgresServer) -> Iterator[Connection]:
+    """A session for what needs PostgreSQL's own types only: it makes nothing."""
+    with connected(postgres_server.dsn("postgres")) as connection:
+        yield connection
+
+
+@pytest.fixture
+def own_connection(database: Database) -> Iterator[Connection]:
+    """A session in a database of the test's own."""
+    with connected(database.dsn) as connection:
         yield connection
 
 
@@ -242,8 +253,9 @@ def test_the_server_reads_a_readable_value_back(
 
 
 @pytest.fixture
-def users_types(connection: Connection) -> Connection:
+def users_types(own_connection: Connection) -> Connection:
     """A session with types of the user's own."""
+    connection = own_connection
     connection.execute("CREATE TYPE mood AS ENUM ('sad', 'ok')")
     connection.execute("CREATE TYPE pair AS (a int, b text)")
     connection.execute("CREATE TYPE floats AS RANGE (subtype = float8)")
@@ -381,10 +393,10 @@ def has_extension(connection: Connection, name: str) -> None:
     ],
 )
 def test_an_extensions_types_are_what_the_server_says(
-    connection: Connection, extension: str, case: Case
+    own_connection: Connection, extension: str, case: Case
 ) -> None:
-    has_extension(connection, extension)
+    has_extension(own_connection, extension)
     try:
-        check(connection, case)
+        check(own_connection, case)
     except psycopg.errors.UndefinedObject as error:
         unavailable(f"this version of {extension} lacks what is tested: {error}")
