@@ -51,8 +51,12 @@ def unscaled_bytes(number: int) -> bytes:
 
 
 def _integer(digits: bytes) -> int:
+    if len(digits) < _FEW_DIGITS:
+        return int(digits)
     # A numeric has up to 131,072 digits before its point, int() takes 4,300 from a text.
-    return int(digits) if len(digits) < _FEW_DIGITS else int(Decimal(digits.decode()))
+    if not digits.removeprefix(b"-").isdigit():
+        raise ValueError("no decimal number")
+    return int(Decimal(digits.decode()))
 
 
 def numeric_type(modifier: int, modes: ValueModes) -> ColumnType:

@@ -243,6 +243,13 @@ def test_a_numeric_of_more_digits_than_python_reads_from_a_text_has_its_value() 
     assert int.from_bytes(value["value"], "big") == 10**20_001 - 5
 
 
+def test_a_long_text_that_is_no_numeric_has_no_value() -> None:
+    column = known("numeric", modifier=DECIMAL_10_2)
+    for text in (b"9" * 600 + b"e99999999.50", b"x" * 700 + b".50"):
+        with pytest.raises(ValueError, match="no decimal number"):
+            column.parse(text)
+
+
 def test_an_array_of_more_dimensions_than_postgresql_has_is_none() -> None:
     for depth, is_value in ((6, True), (7, False), (5000, False)):
         text = b"{" * depth + b"1" + b"}" * depth
