@@ -43,9 +43,9 @@ CONTENDERS = (OURS, DEFAULTS, OURS_BY_TWO, TUNED)
 
 _FILL = """
 INSERT INTO bench_row (account, name, email, amount, active, note, updated)
-SELECT i % 100000, 'Name of account ' || i, 'account' || i || '@example.org', i * 1.25, i % 2 = 0,
+SELECT i %% 100000, 'Name of account ' || i, 'account' || i || '@example.org', i * 1.25, i %% 2 = 0,
        'A note of some length, as people write them about an order, number ' || i,
-       CASE WHEN i % 5 < 4 THEN localtimestamp END
+       CASE WHEN i %% 5 < 4 THEN localtimestamp END
 FROM generate_series(1, %(rows)s::integer) AS i
 """
 

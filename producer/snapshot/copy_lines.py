@@ -40,10 +40,11 @@ def copy_lines(connection: psycopg.Connection[object], statement: bytes) -> Iter
             pgconn.consume_input()
         else:
             break
-    end = pgconn.get_result()
-    while end is not None:
+    failed = None
+    while (end := pgconn.get_result()) is not None:
         if end.status == pq.ExecStatus.FATAL_ERROR:
-            raise psycopg.errors.error_from_result(end)
-        end = pgconn.get_result()
+            failed = end
+    if failed is not None:
+        raise psycopg.errors.error_from_result(failed)
     if lines:
         yield lines

@@ -21,7 +21,7 @@ import psycopg
 
 from producer.catalog import Catalog
 from producer.change_events import ANY_PARTITION, Record
-from producer.errors import DeliveryFailed, from_psycopg
+from producer.errors import DeliveryFailed, OffsetsUnreadable, from_psycopg
 from producer.offset_store import KeyValues
 from producer.progress import InFlight
 from producer.snapshot.chunks import SnapshotTable
@@ -97,7 +97,12 @@ class IncrementalSnapshots:
         self._ensure_topic = ensure_topic
         self._store_key = f"incremental/{settings.slot_name}"
         stored = store.get(self._store_key)
-        self._state = IncrementalState() if stored is None else IncrementalState.from_json(stored)
+        self._state = IncrementalState()
+        if stored is not None:
+            try:
+                self._state = IncrementalState.from_json(stored)
+            except ValueError as error:
+                raise OffsetsUnreadable(f"{self._store_key}: {error}") from error
         self._windows: Windows[Message] = Windows()
         self._table: _Table | None = None
         self._chunk: _Chunk | None = None
@@ -186,8 +191,10 @@ class IncrementalSnapshots:
             wanted = self._state.table
             if wanted is not None:
                 self._read_chunk(wanted)
-        except psycopg.errors.UndefinedTable:
-            self._drop(self._state.tables[0], "it is not there any more")
+        except (psycopg.ProgrammingError, psycopg.DataError) as error:
+            # A table that was dropped, or may not be read; a condition that is none. The stream
+            # must not stop for what a signal asks.
+            self._drop(self._state.tables[0], str(error).strip())
         except psycopg.Error as error:
             raise from_psycopg(error) from error
 

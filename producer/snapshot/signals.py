@@ -82,7 +82,7 @@ def parse_signal_record(value: bytes) -> tuple[str, Signal | None]:
     try:
         record = json.loads(value)
         kind, data = record["type"], record.get("data")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise SignalRefused("a signal is a JSON object with `type` and `data`") from error
     signal = parse_signal(str(kind), data if isinstance(data, str) else json.dumps(data))
     return str(record.get("id", "")), signal
@@ -91,7 +91,7 @@ def parse_signal_record(value: bytes) -> tuple[str, Signal | None]:
 def _fields(data: str | None) -> dict[str, Any]:
     try:
         fields = json.loads(data or "{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SignalRefused("a signal's data is no JSON") from error
     if fields is None:
         return {}
@@ -120,13 +120,14 @@ def _names(fields: dict[str, Any]) -> tuple[str, ...]:
 def _conditions(fields: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     given = fields.get("additional-conditions") or []
     if isinstance(fields.get("additional-condition"), str) and not given:
-        return ((".*", fields["additional-condition"]),)  # Debezium's older form: for all.
-    conditions = []
+        # Debezium's older form: for all tables.
+        given = [{"data-collection": ".*", "filter": fields["additional-condition"]}]
     try:
-        for one in given:
-            conditions.append((str(one["data-collection"]), str(one["filter"])))
+        conditions = [(str(one["data-collection"]), str(one["filter"])) for one in given]
     except (TypeError, KeyError) as error:
         raise SignalRefused(
             "additional-conditions is a list of objects with data-collection and filter"
         ) from error
+    if any(";" in condition for _, condition in conditions):
+        raise SignalRefused("a filter is a condition, not a statement: it has no semicolon")
     return tuple(conditions)
