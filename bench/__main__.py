@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import click
 
+from bench.latency import bench_producer_latency
 from bench.pipeline import bench_pipeline
 from bench.producer import bench_producer
+from bench.profile import bench_profile
+from bench.snapshot import bench_snapshot
+from bench.workload import WORKLOADS
 
 
 @click.group()
@@ -14,11 +18,41 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--rows", default=200_000, show_default=True, help="Changes in the backlog.")
+@click.option("--rows", default=200_000, show_default=True, help="Changes in a backlog.")
 @click.option("--rounds", default=3, show_default=True, help="Turns of each.")
-def producer(rows: int, rounds: int) -> None:
-    """Drain a backlog of WAL, against Debezium with defaults and tuned."""
-    bench_producer(rows, rounds)
+@click.option(
+    "--transaction-rows",
+    default=300_000,
+    show_default=True,
+    help="Changes of the workload one-transaction; a million takes Debezium over a minute a turn.",
+)
+@click.option(
+    "--workload",
+    "workloads",
+    type=click.Choice(list(WORKLOADS)),
+    multiple=True,
+    help="How changes are divided into transactions; may be given again. All when left out.",
+)
+def producer(rows: int, rounds: int, transaction_rows: int, workloads: tuple[str, ...]) -> None:
+    """Drain backlogs of WAL, against Debezium with defaults and tuned."""
+    chosen = [WORKLOADS[name] for name in workloads or WORKLOADS]
+    bench_producer(rows, rounds, transaction_rows, chosen)
+
+
+@main.command()
+@click.option(
+    "--of",
+    type=click.Choice(["producer"]),
+    default="producer",
+    show_default=True,
+    help="What is measured: producer, from the commit to a consumer of its topic.",
+)
+@click.option("--rate", default=500, show_default=True, help="Transactions a second.")
+@click.option("--rounds", default=3, show_default=True, help="Turns of each.")
+@click.option("--seconds", default=20, show_default=True, help="Length of a turn.")
+def latency(of: str, rate: int, rounds: int, seconds: int) -> None:
+    """From a commit to the record, against Debezium with defaults and tuned."""
+    bench_producer_latency(rate, rounds, seconds)
 
 
 @main.command()
@@ -28,6 +62,22 @@ def producer(rows: int, rounds: int) -> None:
 def pipeline(rows: int, rounds: int, seconds: int) -> None:
     """From commit to the table `changes`: rows per second, and latency at 200 rows/s."""
     bench_pipeline(rows, rounds, seconds)
+
+
+@main.command()
+@click.option("--rows", default=500_000, show_default=True, help="Rows of the table.")
+@click.option("--rounds", default=2, show_default=True, help="Turns of each.")
+def snapshot(rows: int, rounds: int) -> None:
+    """Publish the rows that are there, against Debezium with defaults and tuned."""
+    bench_snapshot(rows, rounds)
+
+
+@main.command()
+@click.option("--rows", default=20_000, show_default=True, help="Changes recorded.")
+@click.option("--rounds", default=7, show_default=True, help="Replays of each.")
+def profile(rows: int, rounds: int) -> None:
+    """CPU of decoding and making events, from recorded messages, without servers or Kafka."""
+    bench_profile(rows, rounds)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from bench.measure import TIMEOUT_SECONDS, print_result, print_table, watch_drai
 from bench.servers import Servers, running_servers
 from bench.stages import start_stage
 from deploy.local.process import ChildProcess
+from schemas.topics import Topics
 
 LATENCY_ROWS_PER_SECOND = 200
 READY_SECONDS = 60.0
@@ -111,7 +112,7 @@ def _throughput(servers: Servers, rows: int) -> float:
     before = _stored(servers)
     started_at = time.monotonic()
     with servers.connect() as connection:
-        changes = workload.write(connection, rows)
+        changes = workload.write(connection, rows).changes
     return changes / (_wait_stored(servers, before + changes) - started_at)
 
 
@@ -146,15 +147,14 @@ def _debezium_alone(servers: Servers, rows: int) -> float:
     try:
         admin = AdminClient({"bootstrap.servers": servers.kafka.bootstrap_servers})
         with servers.connect() as connection:
-            warm = workload.write(connection, 1000) // workload.CHANGES_A_TRANSACTION
-            topic = "peer.public.bench_row"
-            expected = warm * workload.TABLE_RECORDS_A_TRANSACTION
+            topics = Topics("peer")
+            topic = topics.table(*workload.TABLE)
+            expected = workload.write(connection, 1000).records(topics)[topic]
             watch_drain(admin, topic, expected, time.monotonic())
             started_at = time.monotonic()
-            changes = workload.write(connection, rows)
-        transactions = changes // workload.CHANGES_A_TRANSACTION
-        expected += transactions * workload.TABLE_RECORDS_A_TRANSACTION
+            backlog = workload.write(connection, rows)
+        expected += backlog.records(topics)[topic]
         watch_drain(admin, topic, expected, started_at)
-        return changes / (time.monotonic() - started_at)
+        return backlog.changes / (time.monotonic() - started_at)
     finally:
         worker.kill()

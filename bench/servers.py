@@ -45,29 +45,45 @@ class Servers:
     def environ(self) -> dict[str, str]:
         """What a stage needs to find both."""
         return {
-            "DB_HOST": self.postgres.host,
-            "DB_PORT": str(self.postgres.port),
-            "DB_NAME": DATABASE,
-            "DB_USER": self.postgres.user,
-            "DB_PASSWORD": self.postgres.password,
+            **postgres_environ(self.postgres),
             "BEMI_KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
         }
+
+
+def postgres_environ(postgres: LocalPostgres) -> dict[str, str]:
+    """Return what a stage needs to find the server's database."""
+    return {
+        "DB_HOST": postgres.host,
+        "DB_PORT": str(postgres.port),
+        "DB_NAME": DATABASE,
+        "DB_USER": postgres.user,
+        "DB_PASSWORD": postgres.password,
+    }
 
 
 @contextmanager
 def running_servers() -> Iterator[Servers]:
     """Start both in a temporary folder and remove everything in the end."""
+    with running_postgres() as (folder, postgres):
+        kafka = LocalKafka(folder / "kafka", free_port())
+        try:
+            kafka.start()
+            yield Servers(folder, postgres, kafka)
+        finally:
+            kafka.kill()
+
+
+@contextmanager
+def running_postgres() -> Iterator[tuple[Path, LocalPostgres]]:
+    """Start PostgreSQL alone; the folder is for what belongs to the bench."""
     with tempfile.TemporaryDirectory(prefix="bemi-bench-") as name:
         folder = Path(name)
         # PostgreSQL may run as another user, who must be able to pass.
         folder.chmod(0o755)
         postgres = LocalPostgres(folder / "postgres", free_port(), settings=POSTGRES_SETTINGS)
-        kafka = LocalKafka(folder / "kafka", free_port())
         try:
             postgres.start()
             postgres.ensure_database(DATABASE)
-            kafka.start()
-            yield Servers(folder, postgres, kafka)
+            yield folder, postgres
         finally:
-            kafka.kill()
             postgres.kill()

@@ -1,64 +1,80 @@
-"""What is written: transactions of ten changes with a context message each.
+"""What is written: inserts, updates and deletes in transactions with a context message each.
 
-The table has nine columns and REPLICA IDENTITY FULL, as an audit trail wants it. A
-transaction inserts five rows, updates four and deletes one.
+Of ten changes five insert a row, four update one and one deletes one, however they are divided
+into transactions; so what differs between workloads is the transactions alone.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import psycopg
 
-CHANGES_A_TRANSACTION = 10
-TABLE_RECORDS_A_TRANSACTION = 11  # The delete's tombstone comes to them.
+from schemas.topics import Topics
 
-_SCHEMA = """
-CREATE TABLE bench_row (
-    id bigserial PRIMARY KEY,
-    account integer NOT NULL,
-    name text NOT NULL,
-    email text NOT NULL,
-    amount numeric(12, 2) NOT NULL,
-    active boolean NOT NULL,
-    note text,
-    created timestamptz NOT NULL DEFAULT clock_timestamp(),
-    updated timestamp
-);
-ALTER TABLE bench_row REPLICA IDENTITY FULL;
-CREATE PROCEDURE write_transactions(transactions integer) LANGUAGE plpgsql AS $$
-DECLARE
-    first_id bigint;
-BEGIN
-    FOR number IN 1..transactions LOOP
-        PERFORM pg_logical_emit_message(
-            true, '_bemi',
-            format('{"user_id": %s, "endpoint": "/orders/%s", "SQL": "INSERT INTO bench_row"}',
-                   number % 100, number)
-        );
-        INSERT INTO bench_row (account, name, email, amount, active, note)
-        SELECT i, 'Name of account ' || i, 'account' || i || '@example.org', i * 1.25, i % 2 = 0,
-               'A note of some length, as people write them about an order, number ' || number
-        FROM generate_series(number, number + 4) AS i;
-        SELECT currval('bench_row_id_seq') - 4 INTO first_id;
-        UPDATE bench_row SET amount = amount + 1, updated = localtimestamp
-        WHERE id BETWEEN first_id AND first_id + 3;
-        DELETE FROM bench_row WHERE id = first_id + 4;
-        COMMIT;
-    END LOOP;
-END $$;
-CREATE PUBLICATION bench FOR TABLE bench_row;
-"""
+TABLE = ("public", "bench_row")
+CHANGES_A_DELETE = 10
+
+_SCHEMA = Path(__file__).with_suffix(".sql").read_text()
+
+Connection = psycopg.Connection[tuple[object, ...]]
 
 
-def create(connection: psycopg.Connection[tuple[object, ...]]) -> None:
-    """Make the table, the procedure that writes and the publication `bench`."""
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A way to divide changes into transactions."""
+
+    name: str
+    title: str
+    changes_a_transaction: int | None
+    """None is all of them in one."""
+
+
+TEN_ROWS = Workload("ten-rows", "transactions of ten rows", 10)
+ONE_ROW = Workload("one-row", "transactions of one row", 1)
+ONE_TRANSACTION = Workload("one-transaction", "one transaction", None)
+WORKLOADS = {workload.name: workload for workload in (TEN_ROWS, ONE_ROW, ONE_TRANSACTION)}
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What was written."""
+
+    changes: int
+    transactions: int
+
+    def records(self, topics: Topics, *, with_wal: bool = False) -> dict[str, int]:
+        """Return how many records each topic gets; a deletion is followed by a tombstone."""
+        records = {
+            topics.table(*TABLE): self.changes + self.changes // CHANGES_A_DELETE,
+            topics.message: self.transactions,
+            topics.transaction: 2 * self.transactions,
+        }
+        if with_wal:
+            # Begin and end, the message and the changes, which have no tombstones here.
+            records[topics.wal] = self.changes + 3 * self.transactions
+        return records
+
+
+def create(connection: Connection) -> None:
+    """Make the table, the procedures that write and the publication `bench`."""
     connection.execute(_SCHEMA)
 
 
-def write(connection: psycopg.Connection[tuple[object, ...]], changes: int) -> int:
-    """Write so many changes, rounded to whole transactions; return how many."""
-    transactions = max(1, changes // CHANGES_A_TRANSACTION)
+def write(connection: Connection, changes: int, workload: Workload = TEN_ROWS) -> Backlog:
+    """Write so many changes, rounded down to tens, and return what was written."""
+    changes = max(changes - changes % CHANGES_A_DELETE, CHANGES_A_DELETE)
+    size = workload.changes_a_transaction or changes
+    backlog = Backlog(changes, changes // size)
     # The writer is not what is measured: waiting for the disk at each commit, it took longer
     # for 100,000 changes (14.1 s beside the running stages) than they took to store them.
     connection.execute("SET synchronous_commit = off")
-    connection.execute(f"CALL write_transactions({transactions})")
-    return transactions * CHANGES_A_TRANSACTION
+    try:
+        if size == 1:
+            connection.execute(f"CALL write_single_rows({changes})")
+        else:
+            connection.execute(f"CALL write_transactions({backlog.transactions}, {size})")
+    finally:
+        connection.execute("RESET synchronous_commit")
+    return backlog
