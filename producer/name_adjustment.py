@@ -14,6 +14,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from producer.event_writer import unchanged
+
 Adjust = Callable[[str], str]
 
 MODES: Final = ("none", "avro", "avro_unicode")
@@ -51,7 +53,7 @@ def field_name_adjuster(mode: str) -> Adjust:
 
 def _adjuster(mode: str, refused_by_mode: dict[str, str]) -> Adjust:
     if mode == "none":
-        return lambda name: name
+        return unchanged
     first_refused = _FIRST_REFUSED[mode]
     refused = re.compile(refused_by_mode[mode])
     replace = _underscore if mode == "avro" else _escaped
