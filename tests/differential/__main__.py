@@ -24,6 +24,7 @@ from deploy.local.postgres import LocalPostgres
 from tests.differential.column_kinds import ALL_KINDS
 from tests.differential.configurations import (
     EVENT_FORMS,
+    HONEST,
     VALUE_MODES,
     Configuration,
     configuration,
@@ -107,7 +108,7 @@ def _compare(sides: SideBySide, steps: Iterable[Step], seconds: float | None) ->
 
 
 def _chosen(name: str, more: Sequence[str]) -> Configuration:
-    known = {c.name: c for c in (*VALUE_MODES, *EVENT_FORMS)}
+    known = {c.name: c for c in (*VALUE_MODES, *EVENT_FORMS, HONEST)}
     found = known.get(name)
     if found is None:
         names = ", ".join(known)

@@ -46,9 +46,11 @@ class Difference:
     lsn: int | None = None
 
     @property
-    def kind(self) -> tuple[str, str]:
+    def kind(self) -> str:
         """Return what differences of the same cause have in common."""
-        return self.topic, re.sub(r"\[\d+\]", "[]", self.path)
+        if self.path == RECORD:
+            return f"{self.topic} {self.path}"
+        return re.sub(r"\[\d+\]", "[]", self.path).replace("payload.", "")
 
 
 @dataclass(frozen=True, slots=True)

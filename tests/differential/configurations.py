@@ -221,6 +221,14 @@ HEARTBEATS = (
 )
 """Apart from the others: the producer's heartbeats are messages in everybody's WAL."""
 
+HONEST = configuration(
+    "honest",
+    WITHOUT_SCHEMAS,
+    {"event.converting.failure.handling.mode": "warn", "bemi.debezium.values": "false"},
+    provide_transaction_metadata="true",
+)
+"""A configuration that does not ask for Debezium's false values, and does not stop at any."""
+
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "decimal.handling.mode": ("precise", "double", "string"),
     "time.precision.mode": (

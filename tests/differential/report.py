@@ -37,7 +37,7 @@ def _outcome_lines(outcome: Outcome) -> Iterator[str]:
 
 def by_kind(differences: Iterable[Difference]) -> Sequence[tuple[Difference, int]]:
     """Return the first difference of each kind and how many there are of it."""
-    kinds: dict[tuple[str, str], list[Difference]] = {}
+    kinds: dict[str, list[Difference]] = {}
     for difference in differences:
         kinds.setdefault(difference.kind, []).append(difference)
     return [(found[0], len(found)) for found in kinds.values()]
