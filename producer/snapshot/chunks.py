@@ -24,6 +24,7 @@ SMALLEST_CHUNK_PAGES = 1024
 """8 MB: about half a second of reading, which is what a kill can cost."""
 MOST_CHUNKS = 1000
 """Of one heap; a larger one is cut into larger chunks."""
+_COMPARABLE_XIDS = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,20 @@ class HeapProgress:
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"not the progress of a snapshot: {stored!r}") from error
+
+
+def still_comparable(progress: dict[int, HeapProgress], xmin: int) -> dict[int, HeapProgress]:
+    """Return the progress without what was read too long ago to tell what has changed since.
+
+    A row's xmin has 32 bits: it can be compared over half of the transactions they can name.
+    """
+    return {
+        oid: HeapProgress(
+            heap.filenode,
+            tuple(one for one in heap.finished if xmin - one.seen_before < _COMPARABLE_XIDS),
+        )
+        for oid, heap in progress.items()
+    }
 
 
 @dataclass(slots=True)

@@ -21,7 +21,13 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from producer.snapshot.chunks import Chunk, Finished, HeapProgress, SnapshotTable
+from producer.snapshot.chunks import (
+    Chunk,
+    Finished,
+    HeapProgress,
+    SnapshotTable,
+    still_comparable,
+)
 from producer.snapshot.marks import Reading
 from producer.snapshot.progress_bar import SnapshotProgress
 from producer.snapshot.published_tables import plan_chunks, published_tables
@@ -69,7 +75,7 @@ def take_snapshot(
     where the rest is to be tried again, and Stop.
     """
     with shared_snapshot(connect, wanted.of_new_slot) as shared:
-        progress = store.progress()
+        progress = still_comparable(store.progress(), shared.xmin)
         # Not in the transaction that holds the snapshot: the locks of what it looks at would stay
         # to the end, an ALTER TABLE would wait for them, and the readers for that.
         with closing(connect()) as planner, seen_under(shared.name, planner):

@@ -14,6 +14,7 @@ from producer.snapshot.chunks import (
     HeapProgress,
     SnapshotTable,
     cut,
+    still_comparable,
 )
 from producer.snapshot.marks import Mark
 from producer.snapshot.published_tables import mark
@@ -86,6 +87,12 @@ def test_reading_an_interval_again_replaces_when_it_was_seen() -> None:
 def test_a_table_whose_file_was_exchanged_is_read_whole() -> None:
     progress = HeapProgress(filenode=2, finished=(Finished(0, None, 700),))
     assert chunks_of(1, progress) == [Chunk(16400, heap(1))]
+
+
+def test_what_was_read_too_many_transactions_ago_is_read_whole_again() -> None:
+    progress = {16400: HeapProgress(1, (Finished(0, 9, 100), Finished(9, None, 2**31)))}
+    kept = still_comparable(progress, xmin=2**31 + 100)[16400]
+    assert kept.finished == (Finished(9, None, 2**31),)
 
 
 def test_an_override_is_read_in_one_piece_and_once() -> None:
