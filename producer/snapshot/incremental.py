@@ -133,7 +133,9 @@ class IncrementalSnapshots:
 
     def row(self, relation_oid: int, records: Sequence[Record]) -> None:
         """Take note of a row's records, before they are published."""
-        for _, key, _, _, _ in records:
+        for _, key, _, _, partition in records:
+            if partition != ANY_PARTITION:
+                continue  # Of `.wal`; the table's topic may leave the operation out.
             if key is None:
                 self._disturb(relation_oid)
             else:
@@ -178,23 +180,23 @@ class IncrementalSnapshots:
         """Read the next chunk if it is time for one; to be called once a round of reading."""
         if self._in_flight is not None and not self._in_flight.pending:
             self._finish_chunk()
-        if not self._state.tables:
-            if self.is_following:
-                self.is_following, self._windows = False, Windows()
-            return
         if self._windows.is_open or self._in_flight is not None:
+            return
+        wanted = self._state.table
+        if wanted is None:
+            if self.is_following:
+                # Done, or paused: what is streamed meanwhile need not be remembered.
+                self.is_following, self._windows = False, Windows()
             return
         try:
             if not self.is_following:
                 self._windows.start(self._snapshot())
                 self.is_following = True
-            wanted = self._state.table
-            if wanted is not None:
-                self._read_chunk(wanted)
+            self._read_chunk(wanted)
         except (psycopg.ProgrammingError, psycopg.DataError) as error:
             # A table that was dropped, or may not be read; a condition that is none. The stream
             # must not stop for what a signal asks.
-            self._drop(self._state.tables[0], str(error).strip())
+            self._drop(wanted, str(error).strip())
         except psycopg.Error as error:
             raise from_psycopg(error) from error
 
