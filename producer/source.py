@@ -92,8 +92,7 @@ def prepare_source(
         server = stream.identify(is_standby=is_standby(connection))
         offset = store.get(offset_key(wanted.slot_name))
         stored = None if offset is None else StoredOffset.from_json(offset)
-        covered = store.get(publication_key(wanted.slot_name))
-        before = None if covered is None else PublicationState.from_json(covered)
+        before = _publication_before(store, stored, server, wanted)
         plan = check_start(
             server,
             slot,
@@ -202,6 +201,17 @@ class _Source:
                     "SELECT pg_logical_emit_message(true, %s, %s)", [GAP_PREFIX, content]
                 )
         return ()
+
+
+def _publication_before(
+    store: KeyValues, stored: StoredOffset | None, server: ServerState, wanted: WantedSource
+) -> PublicationState | None:
+    """Return what was covered when this database was last captured from."""
+    covered = store.get(publication_key(wanted.slot_name))
+    if covered is None or stored is None or not stored.is_of(server):
+        return None
+    before = PublicationState.from_json(covered)
+    return before if before.name == wanted.publication.name else None
 
 
 def _publication_finding(

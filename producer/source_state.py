@@ -121,6 +121,13 @@ class StoredOffset:
     publication_name: str
     lsn: Lsn
 
+    def is_of(self, server: ServerState) -> bool:
+        """Tell whether it is a position in this database of this server."""
+        return (self.system_identifier, self.database) == (
+            server.system_identifier,
+            server.database,
+        )
+
     def at(self, lsn: Lsn) -> StoredOffset:
         """Return the same at another position."""
         return replace(self, lsn=lsn)

@@ -221,7 +221,7 @@ def _check_history(server: ServerState, stored: StoredOffset | None) -> Finding 
     if stored is None:
         return None
     at = stored.lsn
-    if (stored.system_identifier, stored.database) != (server.system_identifier, server.database):
+    if not stored.is_of(server):
         return Finding(
             OtherServer,
             GapReason.OTHER_SERVER,
