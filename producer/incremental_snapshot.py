@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from producer.assembly import Assembly
 from producer.connections import kafka_client
@@ -36,16 +35,14 @@ def stream_follower(
         is_own = pg_schema == OWN_SCHEMA and is_own_table(name)
         return not is_own and assembly.filters.captures_table(pg_schema, name)
 
-    parts = read_parts(settings, assembly.run_id)
     snapshots = IncrementalSnapshots(
         IncrementalSettings(
             settings.publication_name,
             settings.slot_name,
             settings.incremental_snapshot_chunk_size,
             may_write=not settings.read_only,
-            headers=assembly.output.headers,
         ),
-        replace(parts, headers=assembly.output.headers),
+        read_parts(settings, assembly.run_id),
         store,
         is_captured,
         ensure_topic,

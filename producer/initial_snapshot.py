@@ -108,6 +108,7 @@ def read_parts(settings: ProducerSettings, run_id: str) -> ReadParts:
         assembly.tables,
         describe,
         assembly.topics.table,
+        headers=assembly.output.headers,
     )
 
 

@@ -34,6 +34,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 POLL_WHEN_FULL_SECONDS = 0.05
 FLUSH_SECONDS = 1.0
+QUEUE_KIB = 32 * 1024
 KAFKA = {
     "enable.idempotence": True,
     "acks": "all",
@@ -43,7 +44,6 @@ KAFKA = {
     "linger.ms": 50,
     "batch.size": 1_000_000,
     "queue.buffering.max.messages": 50_000,
-    "queue.buffering.max.kbytes": 32 * 1024,
     # A successful delivery needs no call into Python: 0.5 us a row.
     "delivery.report.only.error": True,
 }
@@ -66,7 +66,15 @@ class ChunkReader:
         self._note_rows = note_rows
         self._headers = headers
         self._failure: StageError | None = None
-        self._producer = Producer({**KAFKA, **kafka, "error_cb": self._note_error})
+        self._producer = Producer(
+            {
+                **KAFKA,
+                # A row that is larger than the whole queue would wait for room for ever.
+                "queue.buffering.max.kbytes": max(QUEUE_KIB, _largest_row_kib(kafka)),
+                **kafka,
+                "error_cb": self._note_error,
+            }
+        )
 
     def read(self, table: SnapshotTable, records: TableRecords, chunk: Chunk) -> int:
         """Publish the chunk's rows; return how many there were once all are acknowledged."""
@@ -181,6 +189,10 @@ class ChunkReader:
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+
+def _largest_row_kib(kafka: Mapping[str, Any]) -> int:
+    return int(kafka.get("message.max.bytes", 0)) // 1024 + 1024
 
 
 def _failure(error: KafkaError, topic: str) -> StageError:

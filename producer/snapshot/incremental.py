@@ -36,7 +36,6 @@ from producer.snapshot.statements import KeyRange, copy_keys, key_at
 from producer.snapshot.table_records import TableRecords
 from producer.snapshot.windows import MvccSnapshot, Windows
 from schemas.change_id import Lsn, parse_lsn
-from schemas.topics import Headers
 
 STORE_SECONDS = 30.0
 SNAPSHOT_PREFIX = "_bemi_snapshot"
@@ -54,7 +53,6 @@ class IncrementalSettings:
     chunk_rows: int
     may_write: bool
     """Whether a message may be written into the log; without, closing a window takes longer."""
-    headers: Headers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +162,7 @@ class IncrementalSnapshots:
         messages = self._windows.reached(lsn)
         if messages is None or self._chunk is None:
             return []
-        topic, headers = self._chunk.topic, self._settings.headers
+        topic, headers = self._chunk.topic, self._parts.headers
         if not messages:
             self._in_flight = InFlight()  # Nothing to wait for.
         return [
@@ -236,6 +234,7 @@ class IncrementalSnapshots:
     def _copy(self, table: _Table, keys: KeyRange, condition: str | None) -> list[Message]:
         statement = copy_keys(table.table, keys, condition, table.records.columns)
         now_us = time.time_ns() // 1000
+        table.records.read_at(now_us)
         return [
             message
             for lines in copy_lines(self._connection, statement.as_bytes(self._connection))

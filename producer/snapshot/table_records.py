@@ -8,6 +8,7 @@ cut from what the writer writes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from producer.errors import MalformedMessage
 from producer.event_writer import EventWriter, RelationEvents
@@ -60,6 +61,10 @@ class TableRecords:
         if is_json:
             value, key = self._templates()
             self._read_lines = compile_read_lines(self.columns, value, key, self._read_slowly)
+
+    def read_at(self, at_us: int) -> None:
+        """Let what is read from here on say that it was read then."""
+        self._reading = replace(self._reading, at_us=at_us)
 
     def messages(self, lines: Sequence[bytes], now_us: int) -> list[Message]:
         """Return the records of these lines of a COPY, which are without their newlines."""

@@ -116,3 +116,10 @@ def test_only_the_tables_named_are_read(capture: Capture) -> None:
     capture.start_ready("initial", BEMI_PRODUCER_SNAPSHOT_INCLUDE_COLLECTION_LIST="public[.]other")
     assert capture.events("public.other") == [("r", 1)]
     assert capture.events() == []
+
+
+def test_a_row_of_many_megabytes_is_read(capture: Capture) -> None:
+    capture.execute("CREATE TABLE document (id int PRIMARY KEY, body text)")
+    capture.execute("INSERT INTO document VALUES (1, repeat('x', 40 * 1024 * 1024))")
+    capture.start_ready("initial")
+    assert capture.events("public.document") == [("r", 1)]
