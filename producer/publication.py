@@ -17,7 +17,7 @@ from psycopg import sql
 
 from producer.configuration.table_filters import ReplicaIdentity, replica_identity_of
 from producer.errors import NotPermitted, PublicationMissing, SourceRefused, from_psycopg
-from producer.source_state import OPERATIONS, PublicationState
+from producer.source_state import OPERATIONS, PublicationState, SlotState
 from producer.sql_connection import Connection
 from producer.start_checks import Finding, check_publication
 
@@ -122,6 +122,7 @@ def compare(
     before: PublicationState | None,
     now: PublicationState | None,
     wanted: WantedPublication,
+    slot: SlotState | None = None,
 ) -> Finding | None:
     """Return what the publication leaves out that it covered before, or should."""
     listed = [oid for _, oid, _ in before.members] if before is not None else []
@@ -130,7 +131,7 @@ def compare(
         for oid, pg_schema, table in connection.execute(_STILL_THERE, {"oids": listed})
         if table is None or wanted.includes(pg_schema, table)
     }
-    return check_publication(before, now, existing, wanted.operations)
+    return check_publication(before, now, existing, wanted.operations, slot)
 
 
 def ensure_publication(connection: Connection, wanted: WantedPublication) -> None:

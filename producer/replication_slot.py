@@ -8,14 +8,9 @@ from importlib.resources import files
 from typing import Any
 
 import psycopg
-from psycopg import sql
 from psycopg.rows import dict_row
 
 from producer.errors import (
-    NotPermitted,
-    SlotLost,
-    SlotMissing,
-    SlotOfOther,
     UnsupportedEncoding,
     UnsupportedServer,
     WalLevelNotLogical,
@@ -123,93 +118,6 @@ def advance_slot(connection: Connection, name: str) -> Lsn:
         [name],
     )
     return parse_lsn(lsn)
-
-
-# Below: what `producer.source` replaces, until capture is moved over to it.
-_TABLES_WITHOUT_IDENTITY = (
-    files("producer").joinpath("sql/tables_without_identity.sql").read_bytes()
-)
-
-
-def prepare_source(
-    connection: Connection, slot_name: str, publication_name: str, *, may_create_slot: bool
-) -> Lsn:
-    """Check the server, make what is missing and return the slot's confirmed position.
-
-    With `may_create_slot` false a missing slot is refused: changes were captured before, and
-    those since would be skipped.
-    """
-    try:
-        check_server(connection)
-        _ensure_publication(connection, publication_name)
-        return _ensure_slot(connection, slot_name, may_create=may_create_slot)
-    except psycopg.Error as error:
-        raise from_psycopg(error) from error
-
-
-def _ensure_publication(connection: Connection, name: str) -> None:
-    query = "SELECT 1 FROM pg_publication WHERE pubname = %s"
-    if connection.execute(query, [name]).fetchone() is not None:
-        return
-    create = sql.SQL("CREATE PUBLICATION {} FOR ALL TABLES").format(sql.Identifier(name))
-    try:
-        with connection.transaction():
-            # A table without identity refuses every UPDATE once it is published: the
-            # application must not break because it is watched.
-            for pg_schema, table in connection.execute(_TABLES_WITHOUT_IDENTITY).fetchall():
-                log.info(
-                    "setting REPLICA IDENTITY FULL on %s.%s, which has no key", pg_schema, table
-                )
-                connection.execute(
-                    sql.SQL("ALTER TABLE {} REPLICA IDENTITY FULL").format(
-                        sql.Identifier(pg_schema, table)
-                    )
-                )
-            connection.execute(create)
-    except psycopg.errors.DuplicateObject:
-        return  # Another producer was faster.
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise NotPermitted(
-            f"{error.diag.message_primary}; have a superuser run `{create.as_string(None)};` "
-            "after giving every table without a primary key REPLICA IDENTITY FULL"
-        ) from error
-    log.info("made publication %s for all tables", name)
-
-
-def _ensure_slot(connection: Connection, name: str, *, may_create: bool) -> Lsn:
-    row = connection.execute(
-        "SELECT plugin::text, database::text, current_database()::text, wal_status,"
-        " confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = %s",
-        [name],
-    ).fetchone()
-    if row is None:
-        if not may_create:
-            raise SlotMissing(
-                f"replication slot {name} is gone, but `.wal` holds changes captured before: those "
-                "since are missing. To go on from the present, knowing that, set "
-                "BEMI_PRODUCER_ACCEPT_GAP=true once"
-            )
-        log.info("making replication slot %s; it waits for transactions that are open now", name)
-        (lsn,) = _one(
-            connection,
-            "SELECT lsn::text FROM pg_create_logical_replication_slot(%s, 'pgoutput')",
-            [name],
-        )
-        log.info("made replication slot %s at %s", name, lsn)
-        return parse_lsn(lsn)
-    plugin, database, current_database, wal_status, confirmed_lsn = row
-    if plugin != "pgoutput" or database != current_database:
-        raise SlotOfOther(
-            f"replication slot {name} is one of {plugin or 'a physical standby'} in database "
-            f"{database}; name another by BEMI_PRODUCER_SLOT_NAME"
-        )
-    if wal_status == "lost":
-        raise SlotLost(
-            f"replication slot {name} has lost WAL it still needed (max_slot_wal_keep_size): "
-            f"changes after {confirmed_lsn} are missing. To go on from the present, drop the slot "
-            "and set BEMI_PRODUCER_ACCEPT_GAP=true once"
-        )
-    return parse_lsn(confirmed_lsn)
 
 
 def _one(connection: Connection, query: str, parameters: list[object] | None = None) -> Any:

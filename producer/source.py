@@ -36,7 +36,7 @@ from producer.replication_slot import (
     read_slot,
 )
 from producer.replication_stream import FAILOVER_VERSION, ReplicationStream
-from producer.source_state import PublicationState, ServerState, StoredOffset
+from producer.source_state import PublicationState, ServerState, SlotState, StoredOffset
 from producer.sql_connection import Connection
 from producer.start_checks import Finding, GapPolicy, StartPlan, check_start
 from schemas.change_id import format_lsn
@@ -99,7 +99,7 @@ def prepare_source(
             wanted.slot_name,
             stored,
             captured_before=captured_before,
-            publication=_publication_finding(connection, before, wanted),
+            publication=_publication_finding(connection, before, wanted, slot),
             policy=wanted.policy,
         )
         source = _Source(connection, stream, store, server, wanted)
@@ -215,7 +215,10 @@ def _publication_before(
 
 
 def _publication_finding(
-    connection: Connection, before: PublicationState | None, wanted: WantedSource
+    connection: Connection,
+    before: PublicationState | None,
+    wanted: WantedSource,
+    slot: SlotState | None,
 ) -> Finding | None:
     now = read_publication(connection, wanted.publication.name)
-    return compare(connection, before, now, wanted.publication)
+    return compare(connection, before, now, wanted.publication, slot)

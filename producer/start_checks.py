@@ -145,15 +145,27 @@ def check_publication(
     now: PublicationState | None,
     existing: Collection[int],
     wanted_operations: Collection[str],
+    slot: SlotState | None = None,
 ) -> Finding | None:
     """Return what the publication does not cover although it did, or should.
 
     `before` is what was stored, or seen when the stream began; `existing` are the oids of
-    those of its members that still exist: a table that was dropped is not missing.
+    those of its members that still exist: a table that was dropped is not missing. `slot` is
+    one that is there already: what it has yet to read needs a publication of that time.
     """
+    if now is None and before is None:
+        if slot is None or slot.invalidation is not None:
+            return None  # Publication and slot are yet to be made, in this order.
+        return Finding(
+            PublicationMissing,
+            GapReason.PUBLICATION_MISSING,
+            f"replication slot {slot.name} is there but its publication is not, and one made now "
+            "publishes no change from before: name the publication that the slot was read with by "
+            "publication.name (BEMI_PRODUCER_PUBLICATION_NAME)",
+            slot.confirmed_lsn,
+        )
     if now is None:
-        if before is None:
-            return None  # It is yet to be made.
+        assert before is not None  # noqa: S101 - that neither is there was looked at above.
         return Finding(
             PublicationMissing,
             GapReason.PUBLICATION_MISSING,

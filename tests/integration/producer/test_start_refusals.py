@@ -129,6 +129,27 @@ def test_a_slot_of_a_reader_before_is_taken_over_where_it_stands(capture: Captur
     assert capture.gaps() == []
 
 
+def test_a_slot_whose_publication_has_another_name_is_not_read_by_a_new_one(
+    capture: Capture,
+) -> None:
+    capture.execute("CREATE TABLE todo (id int PRIMARY KEY)")
+    capture.execute("CREATE PUBLICATION dbz_publication FOR ALL TABLES")
+    capture.execute(
+        "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [capture.slot_name]
+    )
+    capture.execute("INSERT INTO todo VALUES (1)")
+    assert "BEMI_PRODUCER_PUBLICATION_NAME" in capture.refused()
+    stage = capture.start(BEMI_PRODUCER_PUBLICATION_NAME="dbz_publication")
+    capture.wait_for_ids([1])
+    _end(stage, capture)
+    # Another name later on is the same: the new publication publishes nothing from before.
+    capture.execute("INSERT INTO todo VALUES (2)")
+    assert "BEMI_PRODUCER_PUBLICATION_NAME" in capture.refused()
+    capture.start(**ACCEPT_GAP)
+    capture.execute("INSERT INTO todo VALUES (3)")
+    capture.wait_for_ids([1, 3])
+
+
 def test_a_publication_that_was_away_for_a_while_is_refused_or_the_gap_is_recorded(
     stopped: Capture,
 ) -> None:

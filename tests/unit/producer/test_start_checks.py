@@ -371,6 +371,18 @@ def test_a_publication_may_only_grow(
     assert (found.error if found else None) is error
 
 
+def test_a_slot_without_its_publication_cannot_be_read() -> None:
+    found = check_publication(None, None, (), ALL, SLOT)
+    assert found is not None
+    assert "BEMI_PRODUCER_PUBLICATION_NAME" in found.message
+    with pytest.raises(PublicationMissing):
+        start(replace(SERVER, version=150_000), stored=None, publication=found)
+    plan = start(replace(SERVER, version=150_000), stored=None, publication=found, accept_gap=True)
+    assert plan.advance_slot
+    assert [gap.from_lsn for gap in plan.gaps] == [SLOT.confirmed_lsn]
+    assert check_publication(None, None, (), ALL, LOST) is None
+
+
 def test_operations_that_are_skipped_need_not_be_published() -> None:
     assert check_publication(None, WITHOUT_TRUNCATE, (), ALL - {"truncate"}) is None
     found = check_publication(None, WITHOUT_TRUNCATE, (), ALL)
