@@ -84,7 +84,12 @@ def main(
         if seed is not None:
             steps = islice(Generator(seed).steps(), count)
         with side_by_side(
-            database, bootstrap_servers, worker, scratch, configurations, producer.split()
+            database,
+            bootstrap_servers,
+            worker,
+            scratch,
+            configurations,
+            producer=producer.split(),
         ) as sides:
             text = _compare(sides, steps, None if seed is None or count is not None else seconds)
     click.echo(text or "no difference")

@@ -136,9 +136,10 @@ def differences(left: Any, right: Any, path: str = "") -> Iterator[tuple[str, An
 
 def _by_field(nodes: list[Any]) -> dict[str, Any] | None:
     """Return the fields of a struct's schema by their names, None if the list is none."""
-    if not nodes or not all(isinstance(node, dict) and "field" in node for node in nodes):
-        return None
-    return {node["field"]: node for node in nodes}
+    for name in ("field", "name"):  # Connect's word, and Avro's.
+        if nodes and all(isinstance(n, dict) and {name, "type"} <= n.keys() for n in nodes):
+            return {node[name]: node for node in nodes}
+    return None
 
 
 def _documents(records: Sequence[Record], prefix: str) -> list[_Document]:

@@ -207,6 +207,13 @@ EVENT_FORMS = (
         {"key.converter.schemas.enable": "true", "value.converter.schemas.enable": "false"},
         _METADATA,
     ),
+    # Records without a key go anywhere.
+    configuration(
+        "partitions",
+        WITHOUT_SCHEMAS,
+        {"topic.creation.default.partitions": "5"},
+        table_include_list=r"public\.(one_key|two_keys|full_identity|parted_.)",
+    ),
 )
 """Everything about events that is not a value, one or two things in each."""
 

@@ -28,7 +28,7 @@ class Comparison:
         return {outcome.configuration.name: outcome for outcome in self.sides.finish()}
 
 
-Compare = Callable[[Sequence[Configuration]], AbstractContextManager[Comparison]]
+Compare = Callable[..., AbstractContextManager[Comparison]]
 
 
 @pytest.fixture(scope="session")
@@ -38,10 +38,12 @@ def compare(
     debezium_worker: LocalDebezium,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Compare:
-    """Return a way to open a comparison; its sides are not started yet."""
+    """Return a way to open a comparison of configurations; its sides are not started yet."""
 
     @contextmanager
-    def opened(configurations: Sequence[Configuration]) -> Iterator[Comparison]:
+    def opened(
+        configurations: Sequence[Configuration], registry_url: str | None = None
+    ) -> Iterator[Comparison]:
         for server in (postgres_server, kafka_broker, debezium_worker):
             server.start()
         with new_database(postgres_server) as database:
@@ -53,6 +55,7 @@ def compare(
                 debezium_worker,
                 tmp_path_factory.mktemp("differential"),
                 configurations,
+                registry_url=registry_url,
             ) as sides:
                 yield Comparison(sides, kinds)
 

@@ -23,10 +23,11 @@ from confluent_kafka.admin import AdminClient
 from deploy.local.debezium import LocalDebezium, properties_text
 from deploy.local.process import CannotStart
 from runtime.kafka_topics import TopicSpec, ensure_topics
+from tests.differential.avro import AvroReader
 from tests.differential.column_kinds import OPTIONAL_EXTENSIONS, SETUP
 from tests.differential.comparison import RECORD, Difference, compare_topics
 from tests.differential.configurations import Configuration
-from tests.differential.records import new_consumer, read_topics, topics_with
+from tests.differential.records import Record, new_consumer, read_topics, topics_with
 from tests.differential.script import StatementLog, Step
 from tests.fixtures.postgres import Database
 from tests.fixtures.stages import StageProcess, plain_environ
@@ -81,10 +82,13 @@ class SideBySide:
         worker: LocalDebezium,
         folder: Path,
         configurations: Sequence[Configuration],
+        *,
         producer: Sequence[str] = PRODUCER,
+        registry_url: str | None = None,
     ) -> None:
         self._database = database
         self._producer = tuple(producer)
+        self._avro = None if registry_url is None else AvroReader(registry_url)
         self._servers = bootstrap_servers
         self._worker = worker
         self._folder = folder
@@ -179,10 +183,7 @@ class SideBySide:
         self.barrier()
         self._stop()
         for pair in self.pairs:
-            theirs, mine = (
-                read_topics(self._servers, topics_with(self._servers, prefix))
-                for prefix in pair.prefixes
-            )
+            theirs, mine = (self._topics(prefix) for prefix in pair.prefixes)
             found = list(compare_topics(theirs, mine, pair.prefixes))
             if pair.failures:
                 # What a side that ended did not write any more says nothing of its own.
@@ -194,6 +195,15 @@ class SideBySide:
                 sum(map(len, theirs.values())),
                 self.statements,
             )
+
+    def _topics(self, prefix: str) -> dict[str, list[Record]]:
+        topics = read_topics(self._servers, topics_with(self._servers, prefix))
+        if self._avro is None:
+            return topics
+        return {
+            topic: [self._avro.readable(record) for record in records]
+            for topic, records in topics.items()
+        }
 
     def close(self) -> None:
         """Let go of everything; the database's slots go with it."""
@@ -287,7 +297,7 @@ class SideBySide:
             if side in pair.failures:
                 continue
             if side == "ours" and not pair.process.is_running:
-                pair.failures[side] = pair.process.tail(8)
+                pair.failures[side] = pair.process.tail(3)
             if side == "debezium" and (trace := self._worker.failure(pair.prefixes[0])):
                 pair.failures[side] = _causes(trace)
 
@@ -299,10 +309,20 @@ def side_by_side(
     worker: LocalDebezium,
     folder: Path,
     configurations: Sequence[Configuration],
+    *,
     producer: Sequence[str] = PRODUCER,
+    registry_url: str | None = None,
 ) -> Iterator[SideBySide]:
     """Make the sides, not started yet, and close them in the end."""
-    sides = SideBySide(database, bootstrap_servers, worker, folder, configurations, producer)
+    sides = SideBySide(
+        database,
+        bootstrap_servers,
+        worker,
+        folder,
+        configurations,
+        producer=producer,
+        registry_url=registry_url,
+    )
     try:
         yield sides
     finally:
