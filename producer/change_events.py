@@ -26,7 +26,13 @@ from producer.open_transaction import OpenTransaction
 from producer.pgoutput import Begin, Commit, LogicalMessage, Origin, Truncate
 from producer.table_shape import TableShape
 from schemas.change_id import Epoch, Lsn
-from schemas.topics import HEARTBEAT_PREFIX, Headers, Topics, transaction_partition, wal_headers
+from schemas.topics import (
+    HEARTBEAT_PREFIX,
+    Headers,
+    Topics,
+    ordinal_header,
+    transaction_partition,
+)
 
 ANY_PARTITION = -1
 """Let the client choose by the record's key (Kafka's PARTITION_UA)."""
@@ -81,6 +87,7 @@ class ChangeEvents:
         wal: EventWriter | None,
     ) -> None:
         self._topics = topics
+        self._wal_topic = topics.wal
         self._epoch = str(epoch).encode()
         self._partitions = epoch.wal_partitions
         self._output = output
@@ -120,7 +127,9 @@ class ChangeEvents:
     def begin(self, message: Begin, lsn: Lsn) -> None:
         """Start a transaction; one that was cut off before is forgotten."""
         partition = transaction_partition(message.xid, self._partitions)
-        self._transaction = OpenTransaction(message, lsn, partition, self._last_commit_lsn)
+        self._transaction = OpenTransaction(
+            message, lsn, partition, self._last_commit_lsn, self._epoch
+        )
 
     def origin(self, message: Origin) -> None:
         """Take note that the transaction was replicated from elsewhere."""
@@ -317,12 +326,14 @@ class ChangeEvents:
         if self._wal is not None:
             if written is None or not self._is_shared:
                 written = write(self._wal)
-            headers = wal_headers(self._epoch, transaction.begin.commit_lsn, ordinal)
-            records.append((self._topics.wal, *written, headers, transaction.partition))
+            headers = transaction.wal_headers
+            if ordinal is not None:
+                headers = [*headers, ordinal_header(ordinal)]
+            records.append((self._wal_topic, *written, headers, transaction.partition))
         return records
 
     def _wal_record(
         self, transaction: OpenTransaction, key: bytes | None, value: bytes | None
     ) -> Record:
-        headers = wal_headers(self._epoch, transaction.begin.commit_lsn, transaction.ordinal)
-        return (self._topics.wal, key, value, headers, transaction.partition)
+        headers = [*transaction.wal_headers, ordinal_header(transaction.ordinal)]
+        return (self._wal_topic, key, value, headers, transaction.partition)

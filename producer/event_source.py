@@ -8,7 +8,7 @@ Shape: Debezium's `PostgresSourceInfoStructMaker`; schema: `envelope_schema.SOUR
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -29,8 +29,7 @@ class Server:
     database: str
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """The place of an event, except for its LSN."""
 
     ts_us: int
@@ -44,27 +43,43 @@ class Source:
     origin: Origin | None = None
 
 
-def source_parts(server: Server, source: Source) -> tuple[str, str, str]:
-    """Return the block as JSON around the two places where the LSN stands.
+class SourceParts(NamedTuple):
+    """What the source blocks of one transaction share, as JSON around what differs.
 
-    `f"{head}{lsn}{middle}{lsn}{tail}"` is the block. As Text: see `row_codec`.
+    `f'{head}{lsn}{times}{place_of(schema, table)}{xid}{lsn}{tail}'` is a block. As Text: see
+    `row_codec`.
     """
+
+    head: str
+    times: str
+    xid: str
+    tail: str
+
+
+def place_of(pg_schema: str, table: str) -> str:
+    """Return the part of a source block that names the table."""
+    return f'"schema":{_text(pg_schema)},"table":{_text(table)},"txId":'
+
+
+def source_parts(server: Server, source: Source) -> SourceParts:
+    """Return the parts of the blocks that differ from this in table and LSN only."""
     last = "null" if source.last_commit_lsn is None else f'\\"{source.last_commit_lsn}\\"'
     head = (
         f'{{"version":"{VERSION}","connector":"{CONNECTOR}","name":{_text(server.topic_prefix)},'
         f'"ts_ms":{source.ts_us // 1000},"snapshot":"{source.snapshot}",'
         f'"db":{_text(server.database)},"sequence":"[{last},\\"'
     )
-    middle = (
-        f'\\"]","ts_us":{source.ts_us},"ts_ns":{source.ts_us}000,'
-        f'"schema":{_text(source.pg_schema)},"table":{_text(source.table)},'
-        f'"txId":{_number(source.xid)},"lsn":'
-    )
+    times = f'\\"]","ts_us":{source.ts_us},"ts_ns":{source.ts_us}000,'
     if source.origin is None:
         origin = '"origin":null,"origin_lsn":null'
     else:
         origin = f'"origin":{_text(source.origin.name)},"origin_lsn":{source.origin.origin_lsn}'
-    return head, middle, f',"xmin":{_number(source.xmin)},{origin}}}'
+    return SourceParts(
+        head,
+        times,
+        f'{_number(source.xid)},"lsn":',
+        f',"xmin":{_number(source.xmin)},{origin}}}',
+    )
 
 
 def source_without_lsn(server: Server, source: Source) -> str:

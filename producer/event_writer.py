@@ -197,6 +197,8 @@ class ContentForm:
 
     schema: ConnectSchema
     encode: Callable[[bytes], Any]
+    encode_json: Callable[[bytes], str]
+    """What stands between the quotes in JSON."""
 
 
 def _hex(content: bytes) -> str:
@@ -212,8 +214,8 @@ def _base64_url_safe(content: bytes) -> str:
 
 
 CONTENT_FORMS: Mapping[str, ContentForm] = {
-    "bytes": ContentForm(ConnectSchema(BYTES), bytes),
-    "base64": ContentForm(ConnectSchema(STRING), _base64),
-    "base64-url-safe": ContentForm(ConnectSchema(STRING), _base64_url_safe),
-    "hex": ContentForm(ConnectSchema(STRING), _hex),
+    "bytes": ContentForm(ConnectSchema(BYTES), bytes, _base64),
+    "base64": ContentForm(ConnectSchema(STRING), _base64, _base64),
+    "base64-url-safe": ContentForm(ConnectSchema(STRING), _base64_url_safe, _base64_url_safe),
+    "hex": ContentForm(ConnectSchema(STRING), _hex, _hex),
 }

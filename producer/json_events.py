@@ -25,15 +25,12 @@ from producer.envelope_schema import (
     message_value,
 )
 from producer.errors import MalformedMessage
-from producer.event_source import Source, source_parts, source_value
+from producer.event_source import Source, SourceParts, place_of, source_parts, source_value
 from producer.event_writer import (
     CONTENT_FORMS,
     MESSAGES_COLLECTION,
     RelationEvents,
     WriterOptions,
-    begin_value,
-    end_value,
-    transaction_block,
 )
 from producer.json_row_code import (
     MOST_COLUMNS,
@@ -57,6 +54,9 @@ from producer.row_codec import (
 from producer.table_shape import ShapedColumn, TableShape
 from schemas.change_id import Lsn
 
+MOST_NAMES = 10_000
+"""Names kept as JSON, of tables and of prefixes, which a program may invent for ever."""
+
 
 class JsonRelation(RelationEvents):
     """One relation's rows and keys as JSON Text."""
@@ -66,6 +66,7 @@ class JsonRelation(RelationEvents):
     def __init__(self, shape: TableShape, topic: str, options: WriterOptions) -> None:
         codecs = [_codec(column, options) for column in shape.columns]
         super().__init__(shape, topic, RelationRows(shape, codecs, options.on_conversion_failure))
+        self.place = place_of(shape.pg_schema, shape.table)
         names = [_text(options.adjust_field_name(column.name)) for column in shape.columns]
         row = JsonFields(tuple((names[number], number) for number in shape.written))
         key = JsonFields(tuple((names[number], number) for number in shape.key))
@@ -114,15 +115,25 @@ class JsonEvents:
     def __init__(self, options: WriterOptions) -> None:
         self._options = options
         self._content = CONTENT_FORMS[options.modes.binary_handling_mode]
-        self._message_value = message_value(self._content.schema)
+        self._frames = {
+            name: _frame(schema) if with_schema else _NO_FRAME
+            for name, schema, with_schema in (
+                ("message key", MESSAGE_KEY, options.key_schemas),
+                ("message", message_value(self._content.schema), options.value_schemas),
+                ("transaction key", TRANSACTION_KEY, options.key_schemas),
+                ("transaction", TRANSACTION_VALUE, options.value_schemas),
+                ("heartbeat key", HEARTBEAT_KEY, options.key_schemas),
+                ("heartbeat", HEARTBEAT_VALUE, options.value_schemas),
+            )
+        }
         self._transaction: OpenTransaction | None = None
-        self._source_parts: dict[int, tuple[Text, Text, Text]] = {}
+        self._source_parts = SourceParts("", "", "", "")
+        self._names: dict[str, Text] = {}
         self._clock_us = -1
         self._clock = ""
 
     def relation(self, shape: TableShape, topic: str) -> JsonRelation:
         """Return the relation's rows and keys in this output."""
-        self._source_parts.pop(shape.oid, None)
         return JsonRelation(shape, topic, self._options)
 
     def key(self, relation: JsonRelation, key: Text | None) -> bytes | None:
@@ -148,15 +159,8 @@ class JsonEvents:
     ) -> bytes:
         """Return a row's event, or that of a truncated table; it has been counted before."""
         if transaction is not self._transaction:
-            self._transaction = transaction
-            self._source_parts.clear()
-        shape = relation.shape
-        parts = self._source_parts.get(shape.oid)
-        if parts is None:
-            source = transaction.source(shape.pg_schema, shape.table)
-            parts = source_parts(self._options.server, source)
-            self._source_parts[shape.oid] = parts
-        head, middle, tail = parts
+            self._begin(transaction)
+        head, times, xid, tail = self._source_parts
         if now_us != self._clock_us:
             self._clock_us = now_us
             self._clock = _clock(now_us)
@@ -169,8 +173,8 @@ class JsonEvents:
             )
         open_, close = relation.value_frame
         text = (
-            f'{open_}{{"before":{before},"after":{after},"source":{head}{place}{middle}{place}'
-            f'{tail},"transaction":{block},"op":"{op}",{self._clock}{close}'
+            f'{open_}{{"before":{before},"after":{after},"source":{head}{place}{times}'
+            f'{relation.place}{xid}{place}{tail},"transaction":{block},"op":"{op}",{self._clock}{close}'
         )
         return encode_text(text)
 
@@ -201,45 +205,74 @@ class JsonEvents:
         now_us: int,
     ) -> tuple[bytes, bytes]:
         """Return key and value of a logical message's event."""
-        block = None
-        if self._options.transaction_metadata:
-            block = transaction_block(transaction, lsn, MESSAGES_COLLECTION)
-        value = {
-            "op": "m",
-            "ts_ms": now_us // 1000,
-            "source": source_value(self._options.server, source, lsn),
-            "transaction": block,
-            "message": {
-                "prefix": message.prefix,
-                "content": json_value(self._content.schema, self._content.encode(message.content)),
-            },
-        }
-        key = {"prefix": message.prefix}
-        return self._key(MESSAGE_KEY, key), self._value(self._message_value, value)
+        block = "null"
+        if transaction is None:
+            head, times, xid, tail = source_parts(self._options.server, source)
+        else:
+            if transaction is not self._transaction:
+                self._begin(transaction)
+            head, times, xid, tail = self._source_parts
+            if self._options.transaction_metadata:
+                block = (
+                    f'{{"id":"{transaction.xid}:{lsn}","total_order":{transaction.total_order},'
+                    f'"data_collection_order":{transaction.counts[MESSAGES_COLLECTION]}}}'
+                )
+        prefix = self._name(message.prefix)
+        value = (
+            f'{{"op":"m","ts_ms":{now_us // 1000},"source":{head}{lsn}{times}'
+            f"{_NO_TABLE}{xid}{lsn}{tail},"
+            f'"transaction":{block},"message":{{"prefix":{prefix},'
+            f'"content":"{self._content.encode_json(message.content)}"}}}}'
+        )
+        return self._record("message", f'{{"prefix":{prefix}}}', value)
 
     def begin(self, transaction: OpenTransaction) -> tuple[bytes, bytes]:
         """Return key and value that announce a transaction."""
-        return self._metadata(begin_value(transaction))
+        name = f'"{transaction.xid}:{transaction.begin_lsn}"'
+        value = (
+            f'{{"status":"BEGIN","id":{name},"event_count":null,"data_collections":null,'
+            f'"ts_ms":{transaction.begin.commit_time_us // 1000}}}'
+        )
+        return self._record("transaction", f'{{"id":{name}}}', value)
 
     def end(self, transaction: OpenTransaction, lsn: Lsn) -> tuple[bytes, bytes]:
         """Return key and value that say a transaction is complete."""
-        return self._metadata(end_value(transaction, lsn))
+        name = f'"{transaction.xid}:{lsn}"'
+        collections = ",".join(
+            [
+                f'{{"data_collection":{self._name(collection)},"event_count":{count}}}'
+                for collection, count in transaction.counts.items()
+            ]
+        )
+        value = (
+            f'{{"status":"END","id":{name},"event_count":{transaction.total_order},'
+            f'"data_collections":[{collections}],'
+            f'"ts_ms":{transaction.begin.commit_time_us // 1000}}}'
+        )
+        return self._record("transaction", f'{{"id":{name}}}', value)
 
     def heartbeat(self, now_us: int) -> tuple[bytes, bytes]:
         """Return key and value of a heartbeat."""
-        key = {"serverName": self._options.server.topic_prefix}
-        value = {"ts_ms": now_us // 1000}
-        return self._key(HEARTBEAT_KEY, key), self._value(HEARTBEAT_VALUE, value)
+        key = f'{{"serverName":{self._name(self._options.server.topic_prefix)}}}'
+        return self._record("heartbeat", key, f'{{"ts_ms":{now_us // 1000}}}')
 
-    def _metadata(self, value: dict[str, Any]) -> tuple[bytes, bytes]:
-        key = {"id": value["id"]}
-        return self._key(TRANSACTION_KEY, key), self._value(TRANSACTION_VALUE, value)
+    def _begin(self, transaction: OpenTransaction) -> None:
+        self._transaction = transaction
+        self._source_parts = source_parts(self._options.server, transaction.source("", ""))
 
-    def _key(self, schema: ConnectSchema, value: dict[str, Any]) -> bytes:
-        return _own_record(schema, value, with_schema=self._options.key_schemas)
+    def _name(self, name: str) -> Text:
+        """Return a name as a JSON string; there are few, and each comes often."""
+        text = self._names.get(name)
+        if text is None:
+            if len(self._names) >= MOST_NAMES:
+                self._names.clear()
+            text = self._names[name] = _text(name)
+        return text
 
-    def _value(self, schema: ConnectSchema, value: dict[str, Any]) -> bytes:
-        return _own_record(schema, value, with_schema=self._options.value_schemas)
+    def _record(self, kind: str, key: Text, value: Text) -> tuple[bytes, bytes]:
+        open_key, close_key = self._frames[f"{kind} key"]
+        open_, close = self._frames[kind]
+        return encode_text(f"{open_key}{key}{close_key}"), encode_text(f"{open_}{value}{close}")
 
 
 def json_record(schema: ConnectSchema, value: Any, *, with_schema: bool) -> bytes:
@@ -247,13 +280,6 @@ def json_record(schema: ConnectSchema, value: Any, *, with_schema: bool) -> byte
     if not with_schema:
         return encode_json(schema, value)
     return orjson.dumps({"schema": schema_node(schema), "payload": json_value(schema, value)})
-
-
-def _own_record(schema: ConnectSchema, value: dict[str, Any], *, with_schema: bool) -> bytes:
-    """Return a record of the producer's own making: its values are JSON's already."""
-    if not with_schema:
-        return orjson.dumps(value)
-    return orjson.dumps({"schema": schema_node(schema), "payload": value})
 
 
 def encode_text(text: Text) -> bytes:
@@ -320,6 +346,7 @@ def _text(value: str) -> Text:
 
 
 _NO_FRAME = ("", "")
+_NO_TABLE = place_of("", "")  # A message is about none.
 
 
 def _frame(schema: ConnectSchema) -> tuple[Text, Text]:

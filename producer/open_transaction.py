@@ -9,6 +9,7 @@ from __future__ import annotations
 from producer.event_source import Source
 from producer.pgoutput import Begin, Origin
 from schemas.change_id import Lsn
+from schemas.topics import wal_headers
 
 
 class OpenTransaction:
@@ -16,17 +17,23 @@ class OpenTransaction:
 
     __slots__ = (
         "begin", "begin_lsn", "counts", "is_announced", "last_commit_lsn", "ordinal", "origin",
-        "partition", "total_order", "touched_own", "xid",
+        "partition", "total_order", "touched_own", "wal_headers", "xid",
     )  # fmt: skip
 
     def __init__(
-        self, begin: Begin, begin_lsn: Lsn, partition: int, last_commit_lsn: Lsn | None
+        self,
+        begin: Begin,
+        begin_lsn: Lsn,
+        partition: int,
+        last_commit_lsn: Lsn | None,
+        epoch: bytes = b"",
     ) -> None:
         self.begin = begin
         self.begin_lsn = begin_lsn
         self.partition = partition
         self.last_commit_lsn = last_commit_lsn
         self.xid = str(begin.xid)
+        self.wal_headers = wal_headers(epoch, begin.commit_lsn)
         self.ordinal = 0  # Messages decoded.
         self.total_order = 0  # Events made, as Debezium counts them.
         self.counts: dict[str, int] = {}  # Events made by table.

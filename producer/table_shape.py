@@ -157,7 +157,9 @@ def _column(
     schema = kind.schema
     if rules.propagates_type(column.name, type_facts.name):
         schema = with_source_type(schema, type_facts, column.type_modifier, column.name)
-    default = default_value(kind, in_catalog.default_expression)
+    default = default_value(
+        kind, in_catalog.default_expression, debezium_values=modes.debezium_values
+    )
     if default is not None:
         schema = replace(schema, default=default)
     if not in_catalog.not_null or (may_be_unsent and not is_in_key):

@@ -107,12 +107,17 @@ def transaction_partition(xid: int, partitions: int) -> int:
     return xid % partitions
 
 
-def wal_headers(epoch: bytes, commit_lsn: int, ordinal: int | None) -> Headers:
+def wal_headers(epoch: bytes, commit_lsn: int, ordinal: int | None = None) -> Headers:
     """Return the headers of one record of `.wal`.
 
     The ordinal is absent on BEGIN; on END it is the number of messages decoded.
     """
     headers = [(HEADER_EPOCH, epoch), (HEADER_COMMIT_LSN, b"%d" % commit_lsn)]
     if ordinal is not None:
-        headers.append((HEADER_ORDINAL, b"%d" % ordinal))
+        headers.append(ordinal_header(ordinal))
     return headers
+
+
+def ordinal_header(ordinal: int) -> tuple[str, bytes]:
+    """Return the one header in which the records of a transaction differ."""
+    return (HEADER_ORDINAL, b"%d" % ordinal)
