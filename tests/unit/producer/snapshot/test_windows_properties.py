@@ -68,16 +68,20 @@ class Consumer:
         self.position = 0
         self.topic: list[tuple[str, int, int]] = []
         self.read_after = -1
+        self.is_following = False
 
     def start(self) -> None:
+        self.is_following = True
         self.windows.start(self.server.snapshot())
 
     def stream_one(self) -> None:
         if self.position < len(self.server.log):
             transaction = self.server.log[self.position]
-            self.windows.begin(transaction.xid % (1 << 32))
+            if self.is_following:
+                self.windows.begin(transaction.xid % (1 << 32))
             for key, version in transaction.changes:
-                self.windows.change(TABLE, b"%d" % key)
+                if self.is_following:
+                    self.windows.change(TABLE, b"%d" % key)
                 self.topic.append(("u", key, version))
             self.position += 1
         self.close_if_due()
