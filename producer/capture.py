@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,7 @@ from tenacity import (
     stop_when_event_set,
     wait_exponential_jitter,
 )
+from tenacity.stop import stop_base
 
 from producer import pgoutput
 from producer.assembly import assemble
@@ -40,16 +42,18 @@ from producer.connections import (
     kafka_client,
     wanted_source,
 )
-from producer.errors import MalformedMessage, from_psycopg
+from producer.errors import MalformedMessage, SlotInUse, from_psycopg
 from producer.gaps import GAP_PREFIX
+from producer.incremental_snapshot import stream_follower
 from producer.initial_snapshot import is_readable, take_initial_snapshot
 from producer.kafka_publisher import KafkaPublisher
 from producer.offset_store import OffsetStore, OffsetWriter, offset_key, publication_key
 from producer.progress import InFlight, Progress
-from producer.replication_slot import drop_slot
+from producer.replication_slot import drop_slot, slot_xmin
 from producer.replication_stream import PAYLOAD_AT, XLOG_DATA, keepalive, position_of
 from producer.settings import ProducerSettings
 from producer.snapshot.state import SnapshotStore, Status, Step
+from producer.snapshot.stream_follower import StreamFollower
 from producer.source import PreparedSource, prepare_source
 from runtime.errors import Retry, Stop
 from runtime.kafka_topics import ensure_topics, is_empty, partition_count
@@ -57,6 +61,7 @@ from schemas.change_id import Epoch, Lsn, format_lsn
 from schemas.topics import HEARTBEAT_PREFIX
 
 READ_SECONDS = 0.1
+BUSY_READ_SECONDS = 0.005  # While tables are read beside the stream.
 REPORT_SECONDS = 1.0
 FLUSH_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 10.0
@@ -109,19 +114,19 @@ def _open_with_backoff(
     def give_up(state: RetryCallState) -> None:
         if not stopping.is_set() and state.outcome is not None:
             raise Stop(
-                f"gave up after {state.attempt_number} attempts (errors.max.retries): "
+                f"gave up after {state.attempt_number} attempts (errors.max.retries, "
+                "slot.max.retries): "
                 f"{state.outcome.exception()}"
             )
 
     stop: Any = stop_when_event_set(stopping)
     if settings.errors_max_retries >= 0:
         stop = stop_any(stop, stop_after_attempt(settings.errors_max_retries + 1))
+    if settings.slot_max_retries >= 0:
+        stop = stop_any(stop, _SlotWaits(settings.slot_max_retries))
     attempts = Retrying(
         retry=retry_if_exception_type(Retry),
-        wait=wait_exponential_jitter(
-            initial=settings.retriable_restart_connector_wait_ms / MILLISECONDS,
-            max=LONGEST_PAUSE_SECONDS,
-        ),
+        wait=_wait(settings),
         stop=stop,
         sleep=sleep_using_event(stopping),
         before_sleep=note,
@@ -132,6 +137,35 @@ def _open_with_backoff(
     except _StopRequested:
         return None
     return session
+
+
+class _SlotWaits(stop_base):
+    """Gives up when another reader has held the slot at so many attempts in a row."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._seen = 0
+
+    def __call__(self, state: RetryCallState) -> bool:
+        """Tell whether to stop trying."""
+        error = None if state.outcome is None else state.outcome.exception()
+        self._seen = self._seen + 1 if isinstance(error, SlotInUse) else 0
+        return self._seen > self._most
+
+
+def _wait(settings: ProducerSettings) -> Callable[[RetryCallState], float]:
+    usual = wait_exponential_jitter(
+        initial=settings.retriable_restart_connector_wait_ms / MILLISECONDS,
+        max=LONGEST_PAUSE_SECONDS,
+    )
+
+    def wait(state: RetryCallState) -> float:
+        error = None if state.outcome is None else state.outcome.exception()
+        if isinstance(error, SlotInUse) and settings.slot_max_retries >= 0:
+            return settings.slot_retry_delay_ms / MILLISECONDS
+        return usual(state)
+
+    return wait
 
 
 class CaptureSession:
@@ -149,6 +183,7 @@ class CaptureSession:
         self._known_topics: set[str] = set()
         self._admin = AdminClient(kafka_client(settings))
         self._store: OffsetStore | None = None
+        self._follower: StreamFollower | None = None
         existing_partitions = partition_count(self._admin, self._topics.wal)
         self._sql = connect_sql(settings)
         try:
@@ -221,7 +256,12 @@ class CaptureSession:
         self._is_standby = server.is_standby
         self._progress = Progress(at)
         assert self._store is not None  # noqa: S101 - preparing the source has opened it.
-        self._offsets = OffsetWriter(self._store, prepared.offset, prepared.watch.check)
+        self._offsets = OffsetWriter(
+            self._store,
+            prepared.offset,
+            prepared.watch.check,
+            settings.offset_flush_interval_ms / MILLISECONDS,
+        )
         self._publisher = KafkaPublisher(
             kafka_client(settings) | settings.kafka_properties,
             max_message_bytes=settings.kafka_max_message_bytes,
@@ -232,9 +272,11 @@ class CaptureSession:
         )
         self._transaction: InFlight | None = None
         self._records: list[Record] = []
+        self._follower = stream_follower(settings, assembly, self._store, self._ensure_table_topic)
         self._stream.start(settings.slot_name, settings.publication_name, at)
         self._reported_lsn = self._offsets.confirmable_lsn
         self._reported_at = self._heartbeat_at = time.monotonic()
+        self._xmin_at = float("-inf")
         log.info("reading slot %s from %s", settings.slot_name, format_lsn(at))
         for content in prepared.unrecorded_gaps:
             gap = pgoutput.LogicalMessage(False, at, GAP_PREFIX, content)
@@ -244,12 +286,19 @@ class CaptureSession:
         """Capture until asked to stop; raises Retry or Stop when it cannot go on."""
         try:
             while not self._stopping.is_set():
-                messages = self._stream.read(READ_SECONDS)
+                follower = self._follower
+                is_busy = follower is not None and follower.is_busy
+                messages = self._stream.read(BUSY_READ_SECONDS if is_busy else READ_SECONDS)
                 # What Debezium calls the processing time: these have come together.
                 reply_requested = self._take(messages, time.time_ns() // 1000)
                 self._publisher.poll(0)
+                if follower is not None:
+                    follower.on_idle(time.monotonic())
+                    # An idle stream may stand where the rows just read may be published.
+                    self._publish_read_rows(Lsn(0))
                 self._report(now=reply_requested)
                 self._emit_heartbeat()
+                self._fetch_xmin()
             self._publisher.flush(FLUSH_SECONDS)
         except _StopRequested:
             log.warning("stopping while Kafka does not take records; they will be sent again")
@@ -277,16 +326,22 @@ class CaptureSession:
         reply_requested = False
         row = self._events.row
         records = self._records
+        follower = self._follower
+        is_followed = follower is not None and follower.is_listening
         for data in messages:
             if data[0] != XLOG_DATA or len(data) <= PAYLOAD_AT:
                 alive = keepalive(data)
                 if self._settings.lsn_flush_mode == "connector_and_driver":
                     self._progress.idle(alive.wal_end)
                 reply_requested |= alive.reply_requested
+                self._publish_read_rows(alive.wal_end)
                 continue
             kind = data[PAYLOAD_AT]
             if kind in _ROWS:
-                records += row(data, PAYLOAD_AT, position_of(data), now_us)
+                made = row(data, PAYLOAD_AT, position_of(data), now_us)
+                if is_followed:
+                    follower.row(data, PAYLOAD_AT, made)  # type: ignore[union-attr]
+                records += made
             else:
                 self._take_other(data, now_us)
         if records:
@@ -301,11 +356,14 @@ class CaptureSession:
         if isinstance(message, pgoutput.Begin):
             self._transaction = self._progress.begin()
             events.begin(message, lsn)
+            if self._follower is not None:
+                self._follower.begin(message.xid)
         elif isinstance(message, pgoutput.Commit):
             self._records += events.commit(message, lsn)
             self._publish()
             self._progress.commit(self._in_flight(), message.end_lsn)
             self._transaction = None
+            self._publish_read_rows(message.end_lsn)
         elif isinstance(message, pgoutput.LogicalMessage):
             records = events.message(message, lsn, now_us)
             if message.transactional:
@@ -314,6 +372,8 @@ class CaptureSession:
                 self._publish_alone(records)
         elif isinstance(message, pgoutput.Truncate):
             self._records += events.truncate(message, lsn, now_us)
+            if self._follower is not None:
+                self._follower.truncate(message.relation_oids)
         elif isinstance(message, pgoutput.Relation):
             self._describe(message)
         elif isinstance(message, pgoutput.Origin):
@@ -330,6 +390,17 @@ class CaptureSession:
             self._publisher.publish(self._records, self._in_flight())
             self._records.clear()
 
+    def _publish_read_rows(self, reached: Lsn) -> None:
+        """Publish the rows, read beside the stream, whose turn it is where the stream stands."""
+        if self._follower is None or self._transaction is not None:
+            return
+        records = self._follower.reached(reached)
+        if records:
+            alone = self._progress.begin()
+            self._publisher.publish(records, alone)
+            self._progress.commit(alone, Lsn(0))
+            self._follower.published(alone)
+
     def _publish_alone(self, records: list[Record]) -> None:
         """Publish what belongs to no transaction; later ones wait for it to be confirmed."""
         if records:
@@ -339,6 +410,8 @@ class CaptureSession:
 
     def _describe(self, message: pgoutput.Relation) -> None:
         assembly = self._assembly
+        if self._follower is not None:
+            self._follower.relation(message)
         if not assembly.filters.captures_table(message.pg_schema, message.table):
             self._events.ignore(message.oid)
             return
@@ -397,6 +470,17 @@ class CaptureSession:
         except psycopg.Error as error:
             raise from_psycopg(error) from error
 
+    def _fetch_xmin(self) -> None:
+        """Look which transactions the slot still needs, for the source blocks."""
+        interval = self._settings.xmin_fetch_interval_ms / MILLISECONDS
+        if not interval or time.monotonic() - self._xmin_at < interval:
+            return
+        self._xmin_at = time.monotonic()
+        try:
+            self._events.xmin = slot_xmin(self._sql, self._settings.slot_name)
+        except psycopg.Error as error:
+            raise from_psycopg(error) from error
+
     def _open_store(self, *, is_readable: bool) -> OffsetStore:
         settings = self._settings
         self._store = OffsetStore.open(kafka_client(settings), self._offsets_topic)
@@ -422,6 +506,8 @@ class CaptureSession:
         log.info("dropped replication slot %s", name)
 
     def _close_connections(self) -> None:
+        if self._follower is not None:
+            self._follower.close()
         if self._store is not None:
             self._store.close()
         self._stream.close()

@@ -28,6 +28,7 @@ from producer.table_shape import TableShape
 from schemas.change_id import Epoch, Lsn
 from schemas.topics import (
     HEARTBEAT_PREFIX,
+    SNAPSHOT_PREFIX,
     Headers,
     Topics,
     ordinal_header,
@@ -99,6 +100,8 @@ class ChangeEvents:
         self._relations: dict[int, _Described | None] = {}
         self._transaction: OpenTransaction | None = None
         self._last_commit_lsn: Lsn | None = None
+        self.xmin: int | None = None
+        """What the source blocks of later transactions say (xmin.fetch.interval.ms)."""
 
     def describe(self, shape: TableShape, wal_shape: TableShape | None = None) -> None:
         """Take note of what rows with the relation's oid look like from here on.
@@ -128,7 +131,7 @@ class ChangeEvents:
         """Start a transaction; one that was cut off before is forgotten."""
         partition = transaction_partition(message.xid, self._partitions)
         self._transaction = OpenTransaction(
-            message, lsn, partition, self._last_commit_lsn, self._epoch
+            message, lsn, partition, self._last_commit_lsn, self._epoch, self.xmin
         )
 
     def origin(self, message: Origin) -> None:
@@ -230,15 +233,15 @@ class ChangeEvents:
         if message.transactional:
             transaction = self._current()
             transaction.ordinal += 1
-        if message.prefix == HEARTBEAT_PREFIX:
+        if message.prefix in (HEARTBEAT_PREFIX, SNAPSHOT_PREFIX):
             if transaction is not None:
                 transaction.touched_own = True
-            return self.heartbeat(now_us)
+            return self.heartbeat(now_us) if message.prefix == HEARTBEAT_PREFIX else []
         records: list[Record] = []
         if transaction is None:
             # As in Debezium, for which such a message is a commit of its own.
             self._last_commit_lsn = lsn
-            source = Source(now_us, last_commit_lsn=lsn)
+            source = Source(now_us, last_commit_lsn=lsn, xmin=self.xmin)
         else:
             if not transaction.is_announced:
                 records += self._announce(transaction)

@@ -32,7 +32,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from producer.errors import DeliveryFailed, OffsetsNotCompacted, OffsetsUnreadable
-from producer.progress import StoredProgress
+from producer.progress import STORE_SECONDS, StoredProgress
 from producer.source_state import StoredOffset
 from runtime.errors import StageError
 from runtime.kafka_topics import BrokersUnreachable, TopicSpec, ensure_topics, partition_count
@@ -172,7 +172,11 @@ class OffsetWriter:
     """
 
     def __init__(
-        self, store: OffsetStore, offset: StoredOffset, before_write: Callable[[], None]
+        self,
+        store: OffsetStore,
+        offset: StoredOffset,
+        before_write: Callable[[], None],
+        interval_seconds: float = STORE_SECONDS,
     ) -> None:
         """Go on from `offset`, which is stored already.
 
@@ -181,7 +185,7 @@ class OffsetWriter:
         """
         self._store = store
         self._offset = offset
-        self._progress = StoredProgress(offset.lsn)
+        self._progress = StoredProgress(offset.lsn, interval_seconds)
         self._before_write = before_write
 
     @property

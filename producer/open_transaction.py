@@ -17,7 +17,7 @@ class OpenTransaction:
 
     __slots__ = (
         "begin", "begin_lsn", "counts", "is_announced", "last_commit_lsn", "ordinal", "origin",
-        "partition", "total_order", "touched_own", "wal_headers", "xid",
+        "partition", "total_order", "touched_own", "wal_headers", "xid", "xmin",
     )  # fmt: skip
 
     def __init__(
@@ -27,11 +27,13 @@ class OpenTransaction:
         partition: int,
         last_commit_lsn: Lsn | None,
         epoch: bytes = b"",
+        xmin: int | None = None,
     ) -> None:
         self.begin = begin
         self.begin_lsn = begin_lsn
         self.partition = partition
         self.last_commit_lsn = last_commit_lsn
+        self.xmin = xmin
         self.xid = str(begin.xid)
         self.wal_headers = wal_headers(epoch, begin.commit_lsn)
         self.ordinal = 0  # Messages decoded.
@@ -54,5 +56,6 @@ class OpenTransaction:
             table=table,
             last_commit_lsn=self.last_commit_lsn,
             xid=self.begin.xid,
+            xmin=self.xmin,
             origin=self.origin,
         )

@@ -17,7 +17,7 @@ from collections import deque
 from schemas.change_id import Lsn
 
 STORE_SECONDS = 1.0
-"""Least time between two writes of the position: a start re-reads at most so much."""
+"""Least time between two writes of the position, unless said otherwise."""
 
 
 class InFlight:
@@ -69,10 +69,11 @@ class Progress:
 
 
 class StoredProgress:
-    """The position as it is written down: one write at a time, about one a second."""
+    """The position as it is written down: one write at a time, one an interval."""
 
-    def __init__(self, stored: Lsn) -> None:
+    def __init__(self, stored: Lsn, interval_seconds: float = STORE_SECONDS) -> None:
         self._stored = stored
+        self._interval_seconds = interval_seconds
         self._is_writing = False
         self._written_at: float | None = None
 
@@ -88,7 +89,7 @@ class StoredProgress:
         """
         if self._is_writing or acknowledged <= self._stored:
             return None
-        if self._written_at is not None and now - self._written_at < STORE_SECONDS:
+        if self._written_at is not None and now - self._written_at < self._interval_seconds:
             return None
         self._is_writing = True
         self._written_at = now

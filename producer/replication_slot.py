@@ -62,6 +62,14 @@ def read_slot(connection: Connection, name: str) -> SlotState | None:
     return None if row is None else SlotState.from_row(row)
 
 
+def slot_xmin(connection: Connection, name: str) -> int | None:
+    """Return the oldest transaction whose catalogue the slot still needs."""
+    row = connection.execute(
+        "SELECT catalog_xmin::text::bigint FROM pg_replication_slots WHERE slot_name = %s", [name]
+    ).fetchone()
+    return None if row is None else row[0]
+
+
 def drop_slot(connection: Connection, name: str) -> None:
     """Drop the slot; what happens from now on is not kept for it (slot.drop.on.stop)."""
     try:

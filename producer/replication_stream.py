@@ -85,20 +85,6 @@ class StreamOptions:
     silence_seconds: float = SILENCE_SECONDS
 
 
-def parse_stream_parameters(text: str) -> dict[str, str]:
-    """Read Debezium's slot.stream.params: `name=value`, separated by `;`.
-
-    Raises ValueError, with what is wrong, on any other form.
-    """
-    parameters = {}
-    for each in filter(None, map(str.strip, text.split(";"))):
-        name, equals, value = each.partition("=")
-        if not equals or not name.strip():
-            raise ValueError(f"{each!r} is not of the form `name=value`")
-        parameters[name.strip()] = value.strip()
-    return parameters
-
-
 class ReplicationStream:
     """An open stream. Not safe for use by several threads."""
 

@@ -19,6 +19,9 @@ CONTEXT_PREFIX = "_bemi"
 HEARTBEAT_PREFIX = "_bemi_heartbeat"
 """The prefix of the producer's own messages; they say only that time passes."""
 
+SNAPSHOT_PREFIX = "_bemi_snapshot"
+"""The prefix of the messages that only move the log on while tables are read."""
+
 OWN_TABLES = frozenset({"changes", "bemi_sink_progress", "bemi_dead_letters", "bemi_migrations"})
 """The sink's tables. Changes to them are never captured, or the trail would track itself."""
 

@@ -139,12 +139,6 @@ class DeliverySettings(StageSettings):
         "`connector_and_driver`, also over WAL that has nothing to publish; `manual`, somebody "
         "else.",
     )
-    lsn_flush_timeout_ms: Annotated[Count, Property("lsn.flush.timeout.ms")] = Field(
-        30_000, gt=0, description="How long moving the slot may take, in milliseconds."
-    )
-    lsn_flush_timeout_action: Annotated[
-        Literal["fail", "warn", "ignore"], Word, Property("lsn.flush.timeout.action")
-    ] = Field("fail", description="What happens then: `fail`, `warn` or `ignore`.")
     offset_flush_interval_ms: Annotated[
         Count, Property("offset.flush.interval.ms", debezium=60_000, adopted=Adopted.NEVER)
     ] = Field(

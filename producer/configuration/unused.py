@@ -58,6 +58,11 @@ _NO_WORKER = "it belongs to the Connect worker, and there is none"
 _WAITING = "there is no queue between threads that this could bound or pace"
 
 REFUSED: Final = (
+    *ignored(
+        "moving the slot is one message, which the server does not answer",
+        "lsn.flush.timeout.ms",
+        "lsn.flush.timeout.action",
+    ),
     *(
         Unused(old, f"Debezium has not read it since version 2; it is called {new}")
         for old, new in _RENAMED.items()
@@ -86,6 +91,12 @@ REFUSED: Final = (
         "transforms*",
         "events are published as they are and leaving transformations out would change them; "
         "filter by the lists of tables and columns, and transform downstream",
+    ),
+    Unused(
+        "event.processing.failure.handling.mode",
+        "a change that cannot be made an event stops the producer: left out, it would be missing "
+        "from the trail without a trace",
+        ("fail",),
     ),
     Unused("predicates*", "it belongs to transforms, which are refused"),
     Unused(

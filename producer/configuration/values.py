@@ -92,15 +92,6 @@ class ValueSettings(StageSettings):
         description="A value that its mode cannot express: `fail` stops with the column's name, "
         "`warn` and `skip` make it null, with and without a line in the log.",
     )
-    event_processing_failure_handling_mode: Annotated[
-        Literal["fail", "warn", "skip"],
-        Word,
-        Property("event.processing.failure.handling.mode"),
-    ] = Field(
-        "fail",
-        description="A change that cannot be made an event: `fail` stops, `warn` and `skip` leave "
-        "it out, with and without a line in the log.",
-    )
     tombstones_on_delete: Annotated[Flag, Property("tombstones.on.delete")] = Field(
         True, description="Follow each delete by a tombstone."
     )

@@ -36,10 +36,9 @@ from producer.snapshot.statements import KeyRange, copy_keys, key_at
 from producer.snapshot.table_records import TableRecords
 from producer.snapshot.windows import MvccSnapshot, Windows
 from schemas.change_id import Lsn, parse_lsn
+from schemas.topics import SNAPSHOT_PREFIX
 
 STORE_SECONDS = 30.0
-SNAPSHOT_PREFIX = "_bemi_snapshot"
-"""The prefix of the messages that only move the log on, so that a window can close."""
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +103,7 @@ class IncrementalSnapshots:
         self._windows: Windows[Message] = Windows()
         self._table: _Table | None = None
         self._chunk: _Chunk | None = None
+        self._position = Lsn(0)
         self._in_flight: InFlight | None = None
         self.is_following = False
         """Whether the capture must tell of rows and transactions."""
@@ -158,8 +158,12 @@ class IncrementalSnapshots:
             self._table = None
 
     def reached(self, lsn: Lsn) -> list[Record]:
-        """Return the rows whose turn it is; to be called between transactions only."""
-        messages = self._windows.reached(lsn)
+        """Return the rows whose turn it is; to be called between transactions only.
+
+        What was reached before stays reached: 0 asks again.
+        """
+        self._position = max(self._position, lsn)
+        messages = self._windows.reached(self._position)
         if messages is None or self._chunk is None:
             return []
         topic, headers = self._chunk.topic, self._parts.headers
@@ -315,7 +319,7 @@ class IncrementalSnapshots:
         if self._one("SELECT pg_is_in_recovery()"):
             return parse_lsn(self._one("SELECT pg_last_wal_replay_lsn()::text"))
         end = parse_lsn(self._one("SELECT pg_current_wal_insert_lsn()::text"))
-        if self._settings.may_write:
+        if self._settings.may_write and self._position < end:
             # On an idle server the log may not reach the disk, or the stream, for seconds.
             self._connection.execute(
                 "SELECT pg_logical_emit_message(true, %s, '')", [SNAPSHOT_PREFIX]

@@ -97,8 +97,6 @@ def test_a_property_without_effect_on_events_is_noted(name: str) -> None:
         ("flush.lsn.source", "true", "lsn_flush_mode", "connector"),
         ("flush.lsn.source", "FALSE", "lsn_flush_mode", "manual"),
         ("snapshot.mode", "never", "snapshot_mode", "no_data"),
-        ("event.processing.failure.handling.mode", "ignore",
-         "event_processing_failure_handling_mode", "skip"),
     ],
 )  # fmt: skip
 def test_what_debezium_replaced_is_read_as_what_it_is_now(
