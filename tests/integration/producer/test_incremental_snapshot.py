@@ -230,6 +230,15 @@ def test_a_row_says_that_it_was_read_by_an_incremental_snapshot(stream: Stream) 
     assert [row["id"] for row in stream.rows_read()] == list(range(1, ROWS + 1))
 
 
+def test_it_reads_without_writing_a_word_into_the_database(stream: Stream) -> None:
+    stage = stream.start(BEMI_PRODUCER_READ_ONLY="true", BEMI_PRODUCER_HEARTBEAT_INTERVAL_MS="0")
+    with RandomWriters(stream.database, SEED, count=1):
+        stream.execute_snapshot("item")
+        eventually(lambda: len(stream.rows_read()) > ROWS // 10, READ_SECONDS)
+    stream.wait_until_read(stage)
+    assert replay(stream.events_to_the_end()) == stream.table(), f"seed {SEED}"
+
+
 def test_a_condition_says_which_rows_are_read(stream: Stream) -> None:
     stage = stream.start()
     condition = {"data-collection": "public.item", "filter": "id % 1000 = 7"}
