@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from bench import workload
 from bench.contenders import (
@@ -34,13 +33,15 @@ from bench.servers import Servers, running_servers
 from schemas.topics import Topics
 
 WARM_UP_SECONDS = 10
+# One alone commits no faster than the disk writes; several share a write.
+WRITERS = 4
 LATE_SECONDS = 60.0
 READ_SECONDS = 0.1
 AS_SHIPPED = OURS_WITH_WAL
 
 _COMMITTED = """
 SELECT id, (extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1e6)::bigint
-FROM bench_row WHERE id > %s
+FROM bench_row WHERE id > %s ORDER BY 2
 """
 
 
@@ -112,24 +113,35 @@ def _print_result(latencies: Latencies) -> None:
 
 def _measure(servers: Servers, prefix: str, process: Running, rate: int, seconds: int) -> Latency:
     topic = Topics(prefix).table(*workload.TABLE)
-    with servers.connect() as connection, ThreadPoolExecutor(1) as pool:
+    with servers.connect() as connection:
         before = _last_id(connection)
         # Makes the topic.
-        connection.execute("CALL write_at_rate(1, 1)")
-        admin = AdminClient({"bootstrap.servers": servers.kafka.bootstrap_servers})
-        watch_topics(admin, {topic: 1}, time.monotonic(), process.usage)
-        count = rate * (WARM_UP_SECONDS + seconds)
-        writing = pool.submit(connection.execute, f"CALL write_at_rate({count}, {rate})")
-        read_at_us = _read(servers, topic, 1 + count, process)
-        writing.result()
+        connection.execute("CALL write_at_rate(1, 1, 0)")
+        watch_topics(servers.admin(), {topic: 1}, time.monotonic(), process.usage)
+        with ThreadPoolExecutor(WRITERS) as pool:
+            written_by_each = rate * (WARM_UP_SECONDS + seconds) // WRITERS
+            writing = [
+                pool.submit(_write, servers, written_by_each, rate, number)
+                for number in range(WRITERS)
+            ]
+            read_at_us = _read(servers, topic, 1 + written_by_each * WRITERS, process)
+            for writer in writing:
+                writer.result()
         rows = connection.execute(_COMMITTED, [before]).fetchall()
-    committed_at_us = {int(str(id_)): int(str(at)) for id_, at in rows}
-    # Ids are handed out in the order of commits: there is one writer.
-    counted = sorted(committed_at_us)[1 + rate * WARM_UP_SECONDS :]
-    took_ms = [(read_at_us[id_] - committed_at_us[id_]) / 1000 for id_ in counted]
-    percents = quantiles(took_ms, n=100)
-    between_us = committed_at_us[counted[-1]] - committed_at_us[counted[0]]
-    return Latency(percents[49], percents[98], (len(counted) - 1) / between_us * 1e6)
+    committed = [(int(str(at_us)), int(str(id_))) for id_, at_us in rows]
+    # The first row stands alone.
+    counted_from_us = committed[1][0] + WARM_UP_SECONDS * 1_000_000
+    counted = [(at_us, id_) for at_us, id_ in committed if at_us >= counted_from_us]
+    percents = quantiles(((read_at_us[id_] - at_us) / 1000 for at_us, id_ in counted), n=100)
+    lasted_us = counted[-1][0] - counted[0][0]
+    return Latency(percents[49], percents[98], (len(counted) - 1) / lasted_us * 1e6)
+
+
+def _write(servers: Servers, transactions: int, rate: int, number: int) -> None:
+    with servers.connect() as connection:
+        connection.execute(
+            "CALL write_at_rate(%s, %s, %s)", [transactions, rate / WRITERS, number / rate]
+        )
 
 
 def _last_id(connection: workload.Connection) -> int:

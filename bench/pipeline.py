@@ -13,8 +13,6 @@ from __future__ import annotations
 import time
 from statistics import median, quantiles
 
-from confluent_kafka.admin import AdminClient
-
 from bench import workload
 from bench.debezium import TUNED_CONNECTOR, debezium
 from bench.measure import TIMEOUT_SECONDS, print_result, print_table, watch_drain
@@ -145,7 +143,7 @@ def _debezium_alone(servers: Servers, rows: int) -> float:
     worker = debezium(servers, "peer", "peer", TUNED_CONNECTOR)
     worker.start()
     try:
-        admin = AdminClient({"bootstrap.servers": servers.kafka.bootstrap_servers})
+        admin = servers.admin()
         with servers.connect() as connection:
             topics = Topics("peer")
             topic = topics.table(*workload.TABLE)

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from statistics import median
 
-from confluent_kafka.admin import AdminClient
-
 from bench import workload
 from bench.contenders import CONTENDERS, DEFAULTS, OURS, OURS_WITH_WAL, TUNED, Contender, make_slot
 from bench.measure import Drain, print_progress, print_result, print_table, ratio, watch_topics
@@ -141,10 +139,9 @@ def _take_turns(
 
 
 def _turn(servers: Servers, slot: str, contender: Contender, backlog: Backlog) -> Turn:
-    admin = AdminClient({"bootstrap.servers": servers.kafka.bootstrap_servers})
     expected = backlog.records(Topics(slot), with_wal=contender.writes_wal)
     with contender.running(servers, slot) as process:
-        drain = watch_topics(admin, expected, process.started_at, process.usage)
+        drain = watch_topics(servers.admin(), expected, process.started_at, process.usage)
     return Turn.of(drain, backlog.changes / sum(expected.values()))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+from confluent_kafka.admin import AdminClient
 
 from deploy.local.kafka import LocalKafka
 from deploy.local.ports import free_port
@@ -40,6 +41,11 @@ class Servers:
     def connect(self) -> psycopg.Connection[tuple[object, ...]]:
         """Open a connection in autocommit mode."""
         return psycopg.connect(self.dsn, autocommit=True)
+
+    def admin(self) -> AdminClient:
+        """Return a client that looks at topics."""
+        # It may live a little longer than the broker, and is not to complain of that.
+        return AdminClient({"bootstrap.servers": self.kafka.bootstrap_servers, "log_level": 2})
 
     @property
     def environ(self) -> dict[str, str]:

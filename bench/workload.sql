@@ -72,14 +72,16 @@ BEGIN
 END $$;
 
 -- One inserted row a transaction; one that comes late is not waited for by the next.
-CREATE PROCEDURE write_at_rate(transactions bigint, a_second double precision)
-LANGUAGE plpgsql AS $$
+CREATE PROCEDURE write_at_rate(
+    transactions bigint, a_second double precision, delay_seconds double precision
+) LANGUAGE plpgsql AS $$
 DECLARE
     began timestamptz := clock_timestamp();
 BEGIN
     FOR number IN 0..transactions - 1 LOOP
         PERFORM pg_sleep(
-            number / a_second - extract(epoch FROM clock_timestamp() - began)::float8
+            delay_seconds + number / a_second
+            - extract(epoch FROM clock_timestamp() - began)::double precision
         );
         PERFORM tell_context(number);
         PERFORM insert_rows(number, 1);
