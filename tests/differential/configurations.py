@@ -134,9 +134,21 @@ EVENT_FORMS = (
         tombstones_on_delete="false",
         extended_headers_enabled="false",
         skipped_operations="u,d",
+        table_include_list=r"public\.(one_key|two_keys|no_key|full_identity|insert_only)",
     ),
-    configuration("only-updates", WITHOUT_SCHEMAS, skipped_operations="c,t,d"),
-    configuration("unchanged", WITHOUT_SCHEMAS, _METADATA, skip_messages_without_change="true"),
+    configuration(
+        "only-updates",
+        WITHOUT_SCHEMAS,
+        skipped_operations="c,t,d",
+        table_include_list=r"public\.(one_key|two_keys|no_key|full_identity|insert_only)",
+    ),
+    configuration(
+        "unchanged",
+        WITHOUT_SCHEMAS,
+        _METADATA,
+        skip_messages_without_change="true",
+        table_include_list=r"public\.(one_key|no_key|full_identity|toast_full)",
+    ),
     configuration(
         "filters",
         WITHOUT_SCHEMAS,
@@ -158,6 +170,7 @@ EVENT_FORMS = (
         "keys",
         WITHOUT_SCHEMAS,
         {"message.key.columns": r"public\.one_key:name;(.*)\.two_keys:b,v;public\.no_key:b"},
+        table_include_list=r"public\.(one_key|two_keys|no_key)",
     ),
     configuration(
         "masks",
@@ -175,17 +188,28 @@ EVENT_FORMS = (
         {"column.mask.hash.v2.SHA-512.with.salt.s": r".*\.(name|mail)"},
         table_include_list=r"public\.one_key",
     ),
-    configuration("avro-names", schema_name_adjustment_mode="avro"),
+    configuration(
+        "avro-names",
+        schema_name_adjustment_mode="avro",
+        table_include_list=r"Odd\.Schema\..*,public\.one_key",
+    ),
     configuration(
         "avro-unicode",
         schema_name_adjustment_mode="avro_unicode",
         field_name_adjustment_mode="avro_unicode",
+        table_include_list=r"Odd\.Schema\..*,public\.one_key",
     ),
-    configuration("avro-fields", WITHOUT_SCHEMAS, field_name_adjustment_mode="avro"),
+    configuration(
+        "avro-fields",
+        WITHOUT_SCHEMAS,
+        field_name_adjustment_mode="avro",
+        table_include_list=r"Odd\.Schema\..*,public\.one_key",
+    ),
     configuration(
         "source-types",
         {"column.propagate.source.type": r".*\.one_key\..*"},
         {"datatype.propagate.source.type": r".*\.int4,.*\.VARCHAR"},
+        table_include_list=r"public\.(one_key|two_keys)",
     ),
     configuration(
         "placeholder",
@@ -193,14 +217,20 @@ EVENT_FORMS = (
         binary_handling_mode="hex",
         unavailable_value_placeholder="gone",
         hstore_handling_mode="map",
+        table_include_list=r"public\.toast_.*",
     ),
-    configuration("placeholder-bytes", unavailable_value_placeholder="hex:00ff61"),
+    configuration(
+        "placeholder-bytes",
+        unavailable_value_placeholder="hex:00ff61",
+        table_include_list=r"public\.toast_.*",
+    ),
     configuration(
         "names",
         WITHOUT_SCHEMAS,
         _METADATA,
         topic_delimiter="-",
         topic_transaction="tx",
+        table_include_list=r"public\.(one_key|key_only)",
     ),
     configuration(
         "key-with-schema",
@@ -212,7 +242,7 @@ EVENT_FORMS = (
         "partitions",
         WITHOUT_SCHEMAS,
         {"topic.creation.default.partitions": "5"},
-        table_include_list=r"public\.(one_key|two_keys|full_identity|parted_.)",
+        table_include_list=r"public\.(one_key|full_identity|parted_.)",
     ),
 )
 """Everything about events that is not a value, one or two things in each."""
