@@ -49,7 +49,7 @@ def producer(rows: int, rounds: int, transaction_rows: int, workloads: tuple[str
 )
 @click.option("--rate", default=500, show_default=True, help="Transactions a second.")
 @click.option("--rounds", default=3, show_default=True, help="Turns of each.")
-@click.option("--seconds", default=20, show_default=True, help="Length of a turn.")
+@click.option("--seconds", default=20, show_default=True, help="Length of a turn once warm.")
 def latency(of: str, rate: int, rounds: int, seconds: int) -> None:
     """From a commit to the record, against Debezium with defaults and tuned."""
     bench_producer_latency(rate, rounds, seconds)
@@ -76,7 +76,7 @@ def snapshot(rows: int, rounds: int) -> None:
 @click.option("--rows", default=20_000, show_default=True, help="Changes recorded.")
 @click.option("--rounds", default=7, show_default=True, help="Replays of each.")
 def profile(rows: int, rounds: int) -> None:
-    """CPU of decoding and making events, from recorded messages, without servers or Kafka."""
+    """CPU of decoding and making events, by replaying recorded messages."""
     bench_profile(rows, rounds)
 
 
