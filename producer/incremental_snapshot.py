@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from producer.assembly import Assembly
 from producer.connections import kafka_client
@@ -10,6 +11,7 @@ from producer.initial_snapshot import read_parts
 from producer.offset_store import KeyValues
 from producer.settings import ProducerSettings
 from producer.snapshot.incremental import IncrementalSettings, IncrementalSnapshots
+from producer.snapshot.signal_file import SignalFile
 from producer.snapshot.signal_table import SignalTable
 from producer.snapshot.signal_topic import SignalTopic
 from producer.snapshot.stream_follower import StreamFollower
@@ -25,10 +27,9 @@ def stream_follower(
     ensure_topic: Callable[[str], None],
 ) -> StreamFollower | None:
     """Return what follows the stream, or None where no signal can come."""
-    channels = settings.signal_enabled_channels
-    table = SignalTable(settings.signal_data_collection if "source" in channels else "")
-    has_topic = "kafka" in channels
-    if not settings.publish_tables or not (table.is_configured or has_topic):
+    enabled = settings.signal_enabled_channels
+    table = SignalTable(settings.signal_data_collection if "source" in enabled else "")
+    if not settings.publish_tables or not (table.is_configured or {"kafka", "file"} & {*enabled}):
         return None
 
     def is_captured(pg_schema: str, name: str) -> bool:
@@ -48,8 +49,12 @@ def stream_follower(
         ensure_topic,
     )
     poll_seconds = settings.signal_poll_interval_ms / MILLISECONDS
-    topic = _topic(settings) if has_topic else None
-    return StreamFollower(snapshots, table, topic, poll_seconds)
+    channels: list[SignalTopic | SignalFile] = []
+    if "kafka" in enabled:
+        channels.append(_topic(settings))
+    if "file" in enabled:
+        channels.append(SignalFile(Path(settings.signal_file)))
+    return StreamFollower(snapshots, table, channels, poll_seconds)
 
 
 def _topic(settings: ProducerSettings) -> SignalTopic:

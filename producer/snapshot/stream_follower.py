@@ -9,6 +9,7 @@ from producer.change_events import Record
 from producer.pgoutput import Relation
 from producer.progress import InFlight
 from producer.snapshot.incremental import IncrementalSnapshots
+from producer.snapshot.signal_file import SignalFile
 from producer.snapshot.signal_table import SignalTable
 from producer.snapshot.signal_topic import SignalTopic
 from producer.snapshot.signals import SignalRefused, parse_signal
@@ -27,12 +28,12 @@ class StreamFollower:
         self,
         snapshots: IncrementalSnapshots,
         table: SignalTable,
-        topic: SignalTopic | None,
+        channels: Sequence[SignalTopic | SignalFile],
         poll_seconds: float,
     ) -> None:
         self._snapshots = snapshots
         self._table = table
-        self._topic = topic
+        self._channels = channels
         self._poll_seconds = poll_seconds
         self._polled_at = float("-inf")
 
@@ -88,13 +89,14 @@ class StreamFollower:
 
     def on_idle(self, now: float) -> None:
         """Do what is due, once a round of reading; `now` is of time.monotonic()."""
-        if self._topic is not None and now - self._polled_at >= self._poll_seconds:
+        if now - self._polled_at >= self._poll_seconds:
             self._polled_at = now
-            self._topic.take(self._snapshots.signal)
+            for channel in self._channels:
+                channel.take(self._snapshots.signal)
         self._snapshots.on_idle()
 
     def close(self) -> None:
         """Let go of connections."""
-        if self._topic is not None:
-            self._topic.close()
+        for channel in self._channels:
+            channel.close()
         self._snapshots.close()
