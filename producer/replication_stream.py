@@ -177,6 +177,14 @@ class ReplicationStream:
             raise from_psycopg(error) from error
         return MadeSlot(parse_lsn(row[1] or ""), row[2])
 
+    def make_failover(self, slot_name: str) -> None:
+        """Let standbys take over a slot that was made without that."""
+        command = sql.SQL("ALTER_REPLICATION_SLOT {} (FAILOVER true)")
+        try:
+            self._connection.execute(command.format(sql.Identifier(slot_name)))
+        except psycopg.Error as error:
+            raise from_psycopg(error) from error
+
     def start(self, slot_name: str, publication_name: str, at: Lsn) -> None:
         """Begin to read after `at`, which must be the end of a transaction.
 

@@ -102,7 +102,7 @@ def prepare_source(
             publication=_publication_finding(connection, before, wanted, slot),
             policy=wanted.policy,
         )
-        source = _Source(connection, stream, store, server, wanted)
+        source = _Source(connection, stream, store, server, slot, wanted)
         publication = source.make_publication()
         prepared = source.carry_out(plan, publication, while_waiting)
     except psycopg.Error as error:
@@ -124,6 +124,7 @@ class _Source:
     stream: ReplicationStream
     store: KeyValues
     server: ServerState
+    slot: SlotState | None
     wanted: WantedSource
 
     def make_publication(self) -> PublicationState:
@@ -154,8 +155,7 @@ class _Source:
         if plan.remark:
             log.info("%s (slot %s)", plan.remark, name)
         at, snapshot_name = plan.at, None
-        if self.wanted.slot_failover and self.server.version < FAILOVER_VERSION:
-            log.warning("slot.failover needs PostgreSQL 17; the slot does not survive a failover")
+        self._check_failover(plan)
         if plan.drop_slot:
             drop_slot(self.connection, name)
         if plan.make_slot:
@@ -182,6 +182,15 @@ class _Source:
             slot_is_new=plan.make_slot,
             snapshot_name=snapshot_name,
         )  # fmt: skip
+
+    def _check_failover(self, plan: StartPlan) -> None:
+        if not self.wanted.slot_failover or self.server.is_standby:
+            return
+        if self.server.version < FAILOVER_VERSION:
+            log.warning("slot.failover needs PostgreSQL 17; the slot does not survive a failover")
+        elif not plan.make_slot and self.slot is not None and not self.slot.failover:
+            self.stream.make_failover(self.wanted.slot_name)
+            log.info("standbys now take over replication slot %s", self.wanted.slot_name)
 
     def store_publication(self, publication: PublicationState) -> None:
         self.store.put(publication_key(self.wanted.slot_name), publication.to_json())

@@ -42,6 +42,7 @@ class SlotState:
     confirmed_lsn: Lsn | None  # None while another session is still making the slot.
     invalidation: str | None = None
     """Why the slot can never be read again, in the server's word for it."""
+    failover: bool = False  # Standbys take it over: PostgreSQL 17 and later.
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> SlotState:
@@ -61,6 +62,7 @@ class SlotState:
             database=row.get("database"),
             confirmed_lsn=None if confirmed is None else parse_lsn(confirmed),
             invalidation=invalidation,
+            failover=bool(row.get("failover")),
         )
 
 

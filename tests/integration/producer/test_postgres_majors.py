@@ -124,6 +124,19 @@ def test_a_failover_slot_is_made_where_there_is_such_a_thing(
         assert "slot.failover needs PostgreSQL 17" in stage.output()
 
 
+def test_a_slot_made_without_failover_is_given_it(
+    major_capture: Capture, major_server: LocalPostgres
+) -> None:
+    stage = major_capture.start()
+    stage.terminate()
+    assert stage.wait(30) == 0
+    major_capture.wait_until_slot_is_free()
+    major_capture.start(BEMI_PRODUCER_SLOT_FAILOVER="true")
+    slot = major_capture.slot()
+    assert slot is not None
+    assert slot.get("failover", False) is (_major(major_server) >= FAILOVER_MAJOR)
+
+
 @pytest.mark.parametrize("mode", ["filtered", "no_tables", "disabled"])
 def test_publications_are_made_as_debeziums_setting_says(major_capture: Capture, mode: str) -> None:
     major_capture.execute("CREATE TABLE todo (id int PRIMARY KEY)")
