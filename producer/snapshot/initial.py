@@ -8,7 +8,9 @@ its chunk had been read, so the stream brings it whole, or `chunks.Chunk.changed
 
 What a consumer sees: each row at least once as `r`; rows of a chunk that was being read when
 the producer was killed twice; after such a kill also rows that changed meanwhile, first as they
-are now and then, by the stream, as they were in between. It ends where the table does.
+are now and then, by the stream, as they were in between; of one that was deleted meanwhile only
+what the stream has, which does not repeat values stored out of line. It ends where the table
+does.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from tests.fixtures.postgres import Database
 from tests.fixtures.stages import StageProcess, StartStage
 from tests.fixtures.topics import read_topic
 from tests.fixtures.waiting import eventually
+from tests.integration.producer.random_writers import RandomWriters
 
 SEED = int(os.environ.get("BEMI_TEST_SEED", "0")) or random.randrange(1 << 32)
 ROWS = 3000
@@ -116,60 +116,6 @@ def stream(
         yield Stream(database, connection, bootstrap_servers, topic_prefix, start_stage, environ)
 
 
-class RandomWriters:
-    """Connections that change random rows in random transactions until they are stopped."""
-
-    def __init__(self, database: Database, seed: int, count: int = 2) -> None:
-        self._database = database
-        self._ended = threading.Event()
-        self.failures: list[BaseException] = []
-        self._threads = [
-            threading.Thread(target=self._run, args=(random.Random(seed + number),))
-            for number in range(count)
-        ]
-
-    def __enter__(self) -> RandomWriters:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        for thread in self._threads:
-            thread.join()
-        assert not self.failures
-
-    def _run(self, choose: random.Random) -> None:
-        try:
-            with closing(self._database.connect()) as connection:
-                while not self._ended.is_set():
-                    with connection.transaction(force_rollback=choose.random() < 0.1):
-                        # In the keys' order, so that two never wait for each other.
-                        for key in sorted(
-                            choose.sample(range(1, ROWS + 200), choose.randint(1, 5))
-                        ):
-                            self._change(connection, choose, key)
-        except BaseException as error:
-            self.failures.append(error)
-
-    def _change(
-        self,
-        connection: psycopg.Connection[tuple[object, ...]],
-        choose: random.Random,
-        key: int,
-    ) -> None:
-        if choose.random() < 0.2:
-            connection.execute("DELETE FROM item WHERE id = %s", [key])
-            return
-        # The row is locked before its version is drawn, so a row's versions only grow.
-        connection.execute("SELECT FROM item WHERE id = %s FOR UPDATE", [key])
-        connection.execute(
-            "INSERT INTO item VALUES (%s, nextval('version'), 'new')"
-            " ON CONFLICT (id) DO UPDATE SET version = nextval('version'), note = 'changed'",
-            [key],
-        )
-
-
 def replay(events: list[Any]) -> dict[int, int]:
     """Return the table that the events lead to; no read row may stand behind a newer change."""
     table: dict[int, int] = {}
@@ -190,7 +136,7 @@ def replay(events: list[Any]) -> dict[int, int]:
 
 def test_under_random_writes_the_topic_ends_as_the_table(stream: Stream) -> None:
     stage = stream.start()
-    with RandomWriters(stream.database, SEED):
+    with RandomWriters(stream.database, SEED, ROWS + 200):
         stream.execute_snapshot("item")
         stream.wait_until_read(stage)
     events = stream.events_to_the_end()
@@ -200,7 +146,7 @@ def test_under_random_writes_the_topic_ends_as_the_table(stream: Stream) -> None
 
 def test_after_a_kill_it_goes_on_with_the_next_chunk(stream: Stream) -> None:
     stage = stream.start()
-    with RandomWriters(stream.database, SEED, count=1):
+    with RandomWriters(stream.database, SEED, ROWS + 200, count=1):
         stream.execute_snapshot("item")
         eventually(lambda: len(stream.rows_read()) > ROWS // 10, READ_SECONDS)
         stage.kill()
@@ -232,7 +178,7 @@ def test_a_row_says_that_it_was_read_by_an_incremental_snapshot(stream: Stream) 
 
 def test_it_reads_without_writing_a_word_into_the_database(stream: Stream) -> None:
     stage = stream.start(BEMI_PRODUCER_READ_ONLY="true", BEMI_PRODUCER_HEARTBEAT_INTERVAL_MS="0")
-    with RandomWriters(stream.database, SEED, count=1):
+    with RandomWriters(stream.database, SEED, ROWS + 200, count=1):
         stream.execute_snapshot("item")
         eventually(lambda: len(stream.rows_read()) > ROWS // 10, READ_SECONDS)
     stream.wait_until_read(stage)
