@@ -25,6 +25,7 @@ from tests.differential.column_kinds import ALL_KINDS
 from tests.differential.configurations import (
     EVENT_FORMS,
     HONEST,
+    SNAPSHOTS,
     VALUE_MODES,
     Configuration,
     configuration,
@@ -81,8 +82,10 @@ def main(
             steps = in_rounds([kind_steps(*table) for table in tables_of_kinds(kinds)])
         if events:
             steps = event_steps()
+        first: Iterable[Step] = ()
         if seed is not None:
-            steps = islice(Generator(seed).steps(), count)
+            generator = Generator(seed)
+            first, steps = generator.first_steps(), islice(generator.steps(), count)
         with side_by_side(
             database,
             bootstrap_servers,
@@ -91,6 +94,7 @@ def main(
             configurations,
             producer=producer.split(),
         ) as sides:
+            sides.prepare(first)
             text = _compare(sides, steps, None if seed is None or count is not None else seconds)
     click.echo(text or "no difference")
     sys.exit(bool(text))
@@ -113,7 +117,7 @@ def _compare(sides: SideBySide, steps: Iterable[Step], seconds: float | None) ->
 
 
 def _chosen(name: str, more: Sequence[str]) -> Configuration:
-    known = {c.name: c for c in (*VALUE_MODES, *EVENT_FORMS, HONEST)}
+    known = {c.name: c for c in (*VALUE_MODES, *SNAPSHOTS, *EVENT_FORMS, HONEST)}
     found = known.get(name)
     if found is None:
         names = ", ".join(known)

@@ -87,9 +87,10 @@ class Generator:
         self._number = 0
 
     def steps(self) -> Iterator[Step]:
-        """Yield steps for ever; rounds begin with schema changes, which come together."""
-        yield Step('CREATE SCHEMA "Odd Schema"', changes_schema=True)
-        yield from self.snapshot_steps()
+        """Yield steps for ever; rounds end with schema changes, which come together.
+
+        The first steps must have been run before.
+        """
         while True:
             for _ in range(TRANSACTIONS_PER_ROUND):
                 yield from self._transaction()
@@ -98,9 +99,10 @@ class Generator:
             if self._rng.random() < 0.3:
                 yield from self._new_table()
 
-    def snapshot_steps(self, tables: int = TABLES) -> Iterator[Step]:
-        """Yield the first tables with some rows."""
-        for _ in range(tables):
+    def first_steps(self) -> Iterator[Step]:
+        """Yield the first tables with some rows, which a snapshot reads."""
+        yield Step('CREATE SCHEMA "Odd Schema"', changes_schema=True)
+        for _ in range(TABLES):
             yield from self._new_table()
         for table in self._tables:
             for _ in range(2):

@@ -49,9 +49,10 @@ def compared(
             {"op": "r", "source_snapshot": "true", "source_lsn": 4, "source_txId": 5},
             {"op": "r", "source_snapshot": "true", "source_lsn": 9, "source_txId": 8},
         ),
+        ({"after": {"v": 2.84065996e15}}, {"after": {"v": 2.84066e15}}),
         ({"after": {"v": ["[Ljava.lang.String;@4dc3bc0c"]}}, {"after": {"v": ["{a,b}"]}}),
     ],
-    ids=["equal", "clock", "version", "prefix", "message", "snapshot", "address"],
+    ids=["equal", "clock", "version", "prefix", "message", "snapshot", "real", "address"],
 )
 def test_what_no_two_runs_agree_on_is_not_shown(theirs: Any, ours: Any) -> None:
     assert compared([event(1, **theirs)], [event(1, **ours)]) == []
@@ -63,6 +64,8 @@ def test_what_no_two_runs_agree_on_is_not_shown(theirs: Any, ours: Any) -> None:
         ({"v": 1}, {"v": 2}, "value.after.v"),
         ({"v": 1}, {"v": 1.0}, "value.after.v"),
         ({"v": 1}, {"v": True}, "value.after.v"),
+        ({"v": 2.840659960001}, {"v": 2.84066}, "value.after.v"),
+        ({"v": 1e300}, {"v": 2e300}, "value.after.v"),
         ({"v": None}, {}, "value.after.v"),
         ({}, {"v": None}, "value.after.v"),
         ({"v": [1, 2]}, {"v": [1, 3]}, "value.after.v[1]"),
