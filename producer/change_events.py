@@ -22,6 +22,7 @@ from typing import NamedTuple
 from producer.errors import MalformedMessage, UnknownRelation
 from producer.event_source import Source
 from producer.event_writer import MESSAGES_COLLECTION, Event, EventWriter, RelationEvents
+from producer.gaps import GAP_PREFIX
 from producer.open_transaction import OpenTransaction
 from producer.pgoutput import Begin, Commit, LogicalMessage, Origin, Truncate
 from producer.table_shape import TableShape
@@ -248,7 +249,10 @@ class ChangeEvents:
             transaction.count_event(MESSAGES_COLLECTION)
             source = transaction.source("", "")
         record = None
-        if self._tables is not None and self._output.publishes_message(message.prefix):
+        # A gap is never left out: it is what an auditor has to see.
+        if self._tables is not None and (
+            message.prefix == GAP_PREFIX or self._output.publishes_message(message.prefix)
+        ):
             record = self._tables.message(transaction, message, source, lsn, now_us)
             records.append((self._topics.message, *record, None, ANY_PARTITION))
         if self._wal is not None and transaction is not None:

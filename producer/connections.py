@@ -18,6 +18,7 @@ from producer.source_state import OPERATIONS
 from producer.sql_connection import Connection, connect
 from producer.start_checks import GapPolicy, OffsetMismatchStrategy
 from runtime.errors import Stop
+from runtime.settings import InvalidSettings
 
 CONNECT_SECONDS = 10
 MILLISECONDS = 1000
@@ -146,5 +147,10 @@ def connection_parameters(settings: ProducerSettings, purpose: str) -> dict[str,
 
 def _stream_parameters(text: str) -> dict[str, str]:
     """Return slot.stream.params: `name=value`, separated by semicolons."""
-    pairs = (part.partition("=") for part in text.split(";") if part.strip())
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    parameters = {}
+    for part in filter(str.strip, text.split(";")):
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip():
+            raise InvalidSettings(f"slot.stream.params: {part.strip()} is not name=value")
+        parameters[name.strip()] = value.strip()
+    return parameters

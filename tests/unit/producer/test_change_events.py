@@ -417,6 +417,12 @@ def test_messages_of_other_prefixes_stay_off_their_topic_but_not_off_wal() -> No
     assert [v.get("op") for v in values(on("p.wal", records))] == [None, "m", None]
 
 
+def test_a_gap_is_told_whatever_prefixes_are_left_out() -> None:
+    stream = Stream(Output(publishes_message=lambda _prefix: False))
+    message = wire.logical_message(transactional=True, lsn=5, prefix="_bemi_gap", content=b"{}")
+    assert on("p.message", stream.transaction(message))
+
+
 def test_an_ignored_relation_has_no_events_and_keeps_its_ordinals() -> None:
     stream = Stream()
     stream.events.ignore(TODO + 1)
