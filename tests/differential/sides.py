@@ -174,6 +174,13 @@ class SideBySide:
                     for pair, side in waiting:
                         pair.failures[side] = f"did not reach barrier {self._barriers} in time"
 
+    def counts(self, table: str) -> list[int]:
+        """Return how many records each side has written to the table's topic by now."""
+        topics = [f"{prefix}.{table}" for pair in self.pairs for prefix in pair.prefixes]
+        known = {name for pair in self.pairs for name in topics_with(self._servers, pair.prefix)}
+        found = read_topics(self._servers, [topic for topic in topics if topic in known])
+        return [len(found.get(topic, ())) for topic in topics]
+
     def finish(self) -> Iterator[Outcome]:
         """Stop both sides and yield what each configuration came to."""
         if self._connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
