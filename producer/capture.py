@@ -63,6 +63,7 @@ from schemas.topics import HEARTBEAT_PREFIX
 READ_SECONDS = 0.1
 BUSY_READ_SECONDS = 0.005  # While tables are read beside the stream.
 REPORT_SECONDS = 1.0
+DRAIN_SECONDS = 1.0  # Longest time until what was published is known to be acknowledged.
 FLUSH_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 10.0
 
@@ -276,6 +277,7 @@ class CaptureSession:
         self._stream.start(settings.slot_name, settings.publication_name, at)
         self._reported_lsn = self._offsets.confirmable_lsn
         self._reported_at = self._heartbeat_at = time.monotonic()
+        self._drained_at = self._reported_at
         self._xmin_at = float("-inf")
         log.info("reading slot %s from %s", settings.slot_name, format_lsn(at))
         for content in prepared.unrecorded_gaps:
@@ -292,6 +294,7 @@ class CaptureSession:
                 # What Debezium calls the processing time: these have come together.
                 reply_requested = self._take(messages, time.time_ns() // 1000)
                 self._publisher.poll(0)
+                self._acknowledge()
                 if follower is not None:
                     follower.on_idle(time.monotonic())
                     # An idle stream may stand where the rows just read may be published.
@@ -299,7 +302,8 @@ class CaptureSession:
                 self._report(now=reply_requested)
                 self._emit_heartbeat()
                 self._fetch_xmin()
-            self._publisher.flush(FLUSH_SECONDS)
+            if self._publisher.flush(FLUSH_SECONDS):
+                self._progress.acknowledge()
         except _StopRequested:
             log.warning("stopping while Kafka does not take records; they will be sent again")
 
@@ -307,8 +311,8 @@ class CaptureSession:
         """Store and report the last progress, let go of server and slot; return what is safe."""
         settings = self._settings
         try:
-            if not self._stopping.is_set():
-                self._publisher.flush(FLUSH_SECONDS)
+            if not self._stopping.is_set() and self._publisher.flush(FLUSH_SECONDS):
+                self._progress.acknowledge()
             self._offsets.finish(self._progress.confirmable_lsn(), FLUSH_SECONDS)
             self._report(now=True)
         except Retry as error:
@@ -427,6 +431,19 @@ class CaptureSession:
         if topic not in self._known_topics:
             ensure_topics(self._admin, [self._assembly.topic_specs.of(topic)])
             self._known_topics.add(topic)
+
+    def _acknowledge(self) -> None:
+        """Take note of what Kafka has acknowledged: everything, whenever nothing is left.
+
+        While more comes than goes that is never so by itself: then reading pauses for it.
+        """
+        clock = time.monotonic()
+        if not self._publisher.is_empty:
+            if clock - self._drained_at < DRAIN_SECONDS:
+                return
+            self._publisher.drain()
+        self._progress.acknowledge()
+        self._drained_at = time.monotonic()
 
     def _report(self, *, now: bool = False) -> None:
         """Write the position down as it moves, and tell the server what is written."""

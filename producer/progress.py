@@ -26,7 +26,7 @@ class InFlight:
     __slots__ = ("end_lsn", "pending")
 
     def __init__(self) -> None:
-        self.pending = 0  # Records handed to Kafka and not acknowledged.
+        self.pending = False  # Whether records are with Kafka that may not be acknowledged.
         self.end_lsn: Lsn | None = None  # Known at its commit.
 
 
@@ -46,6 +46,11 @@ class Progress:
     def commit(self, transaction: InFlight, end_lsn: Lsn) -> None:
         """Take note that all records of the transaction have been handed to Kafka."""
         transaction.end_lsn = end_lsn
+
+    def acknowledge(self) -> None:
+        """Take note that every record handed to Kafka until now is acknowledged."""
+        for transaction in self._in_flight:
+            transaction.pending = False
 
     def idle(self, wal_end: Lsn) -> None:
         """Take note that the server has read to `wal_end` and had nothing more to send.
