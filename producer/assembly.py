@@ -110,6 +110,7 @@ def assemble(
             skipped_operations=frozenset(settings.skipped_operations),
             skip_messages_without_change=settings.skip_messages_without_change,
             publishes_message=filters.captures_message,
+            heartbeats=bool(settings.heartbeat_interval_ms),
         ),
         tables,
         wal,

@@ -93,6 +93,17 @@ class AvroRelation(RelationEvents):
             return None
         return self._join([cells[number] for number in self.shape.key])
 
+    def old_key(self, cells: Cells, is_full: bool) -> bytes | None:
+        """Return an old row's key: of all of it, or of what was sent."""
+        return self.key(cells if is_full else self._filled(cells))
+
+    def _filled(self, cells: Cells) -> Cells:
+        """Return the cells with what Debezium invents for those that were not sent."""
+        if not self._fills_in:
+            return cells
+        columns = zip(self.shape.columns, cells, self._zeros, strict=True)
+        return tuple(cell if column.is_identity else zero for column, cell, zero in columns)
+
     def row(self, cells: Cells) -> bytes:
         """Return the whole row."""
         if self._is_whole:
@@ -101,12 +112,7 @@ class AvroRelation(RelationEvents):
 
     def before(self, cells: Cells, is_full: bool) -> bytes:
         """Return the old row: whole, or what was sent of it and null for the rest."""
-        if is_full or not self._fills_in:
-            return self.row(cells)
-        columns = zip(self.shape.columns, cells, self._zeros, strict=True)
-        return self.row(
-            tuple(cell if column.is_identity else zero for column, cell, zero in columns)
-        )
+        return self.row(cells if is_full else self._filled(cells))
 
     def _join(self, cells: Cells | list[Any]) -> bytes:
         try:

@@ -253,7 +253,7 @@ class CaptureSession:
         self._events = ChangeEvents(
             self._topics, self._epoch, assembly.output, assembly.tables, assembly.wal
         )
-        self._catalog = Catalog(self._sql)
+        self._catalog = Catalog(self._sql, takes_partial_keys=settings.debezium_values)
         self._is_standby = server.is_standby
         self._progress = Progress(at)
         assert self._store is not None  # noqa: S101 - preparing the source has opened it.
@@ -416,7 +416,9 @@ class CaptureSession:
         assembly = self._assembly
         if self._follower is not None:
             self._follower.relation(message)
-        if not assembly.filters.captures_table(message.pg_schema, message.table):
+        # Debezium has no events of rows without columns.
+        is_empty = self._settings.debezium_values and not message.columns
+        if is_empty or not assembly.filters.captures_table(message.pg_schema, message.table):
             self._events.ignore(message.oid)
             return
         shape, wal_shape = assembly.shapes(message, self._catalog.facts(message))

@@ -24,15 +24,23 @@ _COLUMNS = _SQL.joinpath("columns.sql").read_bytes()
 class Catalog:
     """Looks relations up, each when the stream describes it."""
 
-    def __init__(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    def __init__(
+        self,
+        connection: psycopg.Connection[tuple[object, ...]],
+        *,
+        takes_partial_keys: bool = False,
+    ) -> None:
+        """Use the connection; `takes_partial_keys` takes conditional unique indexes for keys."""
         self._connection = connection
+        self._takes_partial_keys = takes_partial_keys
         self._types = TypeCatalog(connection)
 
     def facts(self, relation: Relation) -> CatalogFacts:
         """Return what the catalogue says of the relation at this moment."""
         types = self._types.facts(column.type_oid for column in relation.columns)
         try:
-            row = self._connection.execute(_RELATION, {"oid": relation.oid}).fetchone()
+            parameters = {"oid": relation.oid, "takes_partial": self._takes_partial_keys}
+            row = self._connection.execute(_RELATION, parameters).fetchone()
             columns = self._connection.execute(_COLUMNS, {"oid": relation.oid}).fetchall()
         except psycopg.Error as error:
             raise from_psycopg(error) from error

@@ -61,6 +61,7 @@ class Output:
     skipped_operations: frozenset[str] = frozenset()
     skip_messages_without_change: bool = False
     publishes_message: Callable[[str], bool] = every_prefix
+    heartbeats: bool = True
 
 
 class _Described(NamedTuple):
@@ -171,7 +172,11 @@ class ChangeEvents:
             return []
         text = data.decode("latin-1")
         op, old_key, key, before, after = event = relation.event(data, text, at)
-        if op in self._skipped or (
+        skipped, table = self._skipped, described.table
+        has_moved = table is not None and old_key is not None and key is not None and old_key != key
+        if skipped and self._skips_all(op, has_moved):
+            return []
+        if (
             self._output.skip_messages_without_change
             and described.identity_is_full
             and before == after
@@ -182,7 +187,7 @@ class ChangeEvents:
         key_bytes = writer.key(relation, key)
         value = writer.change(relation, transaction, lsn, op, before, after, now_us)
         wal_records = []
-        if described.wal is not None and self._wal is not None:
+        if described.wal is not None and self._wal is not None and op not in skipped:
             wal_key, wal_value = key_bytes, value
             if relation is not described.wal:
                 _, _, own_key, own_before, own_after = described.wal.event(data, text, at)
@@ -191,11 +196,11 @@ class ChangeEvents:
                     described.wal, transaction, lsn, op, own_before, own_after, now_us
                 )
             wal_records.append(self._wal_record(transaction, wal_key, wal_value))
-        if described.table is not None:
-            if old_key is not None and key is not None and old_key != key:
-                records += self._moved(relation, transaction, event, lsn, now_us)
+        if table is not None:
+            if has_moved:
+                records += self._moved(table, transaction, event, lsn, now_us)
             else:
-                topic, headers = relation.topic, self._headers
+                topic, headers = table.topic, self._headers
                 records.append((topic, key_bytes, value, headers, ANY_PARTITION))
                 if op == "d" and self._output.tombstones:
                     records.append((topic, key_bytes, None, headers, ANY_PARTITION))
@@ -263,9 +268,9 @@ class ChangeEvents:
 
     def heartbeat(self, now_us: int) -> list[Record]:
         """Return the record that says the stream is alive."""
-        if self._tables is None:
+        if self._tables is None or not self._output.heartbeats:
             return []
-        return [(self._topics.heartbeat, *self._tables.heartbeat(now_us), self._headers, 0)]
+        return [(self._topics.heartbeat, *self._tables.heartbeat(now_us), None, 0)]
 
     def _current(self) -> OpenTransaction:
         if self._transaction is None:
@@ -306,14 +311,28 @@ class ChangeEvents:
         common = self._headers or []
         new_key_header = [("__debezium.newkey", writer.key_header(relation, new)), *common]
         old_key_header = [("__debezium.oldkey", writer.key_header(relation, old)), *common]
-        delete = writer.change(relation, transaction, lsn, "d", before, null, now_us)
-        records: list[Record] = [(topic, old_key, delete, new_key_header, ANY_PARTITION)]
-        if self._output.tombstones:
-            records.append((topic, old_key, None, new_key_header, ANY_PARTITION))
-        transaction.count_event(relation.collection)
-        create = writer.change(relation, transaction, lsn, "c", null, after, now_us)
-        records.append((topic, key, create, old_key_header, ANY_PARTITION))
+        records: list[Record] = []
+        if "d" not in self._skipped:
+            delete = writer.change(relation, transaction, lsn, "d", before, null, now_us)
+            records.append((topic, old_key, delete, new_key_header, ANY_PARTITION))
+            if self._output.tombstones:
+                records.append((topic, old_key, None, new_key_header, ANY_PARTITION))
+        if "c" not in self._skipped:
+            if records:
+                transaction.count_event(relation.collection)
+            create = writer.change(relation, transaction, lsn, "c", null, after, now_us)
+            records.append((topic, key, create, old_key_header, ANY_PARTITION))
         return records
+
+    def _skips_all(self, op: str, has_moved: bool) -> bool:
+        """Tell whether skipped.operations leaves nothing of an event.
+
+        A changed key is a delete and a create on the table's topic, each with its own letter.
+        """
+        letters = {"d", "c"} if has_moved else {op}
+        if has_moved and self._wal is not None:
+            letters.add(op)
+        return letters <= self._skipped
 
     def _announce(self, transaction: OpenTransaction) -> list[Record]:
         transaction.is_announced = True

@@ -97,19 +97,24 @@ class ConnectRelation(RelationEvents):
         """Return the row's key, or None without a key."""
         return {name: cells[number] for number, name in self._key} or None
 
+    def old_key(self, cells: Cells, is_full: bool) -> dict[str, Any] | None:
+        """Return an old row's key: of all of it, or of what was sent."""
+        return self.key(cells if is_full else self._filled(cells))
+
+    def _filled(self, cells: Cells) -> Cells:
+        """Return the cells with what Debezium invents for those that were not sent."""
+        if not self._fills_in:
+            return cells
+        columns = zip(self.shape.columns, cells, self._zeros, strict=True)
+        return tuple(cell if column.is_identity else zero for column, cell, zero in columns)
+
     def row(self, cells: Cells) -> dict[str, Any]:
         """Return the whole row."""
         return {name: cells[number] for number, name in self._written}
 
     def before(self, cells: Cells, is_full: bool) -> dict[str, Any]:
         """Return the old row: whole, or what was sent of it and null for the rest."""
-        if is_full or not self._fills_in:
-            return self.row(cells)
-        columns = self.shape.columns
-        return {
-            name: cells[number] if columns[number].is_identity else self._zeros[number]
-            for number, name in self._written
-        }
+        return self.row(cells if is_full else self._filled(cells))
 
 
 class ConnectEvents:

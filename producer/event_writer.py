@@ -81,15 +81,19 @@ class RelationEvents(ABC):
             if old is None:
                 return "u", None, self.key(cells), self.null, self.row(cells)
             before = self.before(old, is_full)
-            return "u", self.key(old), self.key(cells), before, self.row(cells)
+            return "u", self.old_key(old, is_full), self.key(cells), before, self.row(cells)
         if kind == _DELETE:
             old, is_full = self.rows.deleted(data, text, at)
-            return "d", None, self.key(old), self.before(old, is_full), self.null
+            return "d", None, self.old_key(old, is_full), self.before(old, is_full), self.null
         raise MalformedMessage(f"no row message begins with {data[at : at + 1]!r}")
 
     @abstractmethod
     def key(self, cells: Cells) -> Any:
         """Return the row's key, comparable with another's, or None without a key."""
+
+    @abstractmethod
+    def old_key(self, cells: Cells, is_full: bool) -> Any:
+        """Return an old row's key: of all of it, or of what was sent."""
 
     @abstractmethod
     def row(self, cells: Cells) -> Any:

@@ -92,7 +92,7 @@ def read_parts(settings: ProducerSettings, run_id: str) -> ReadParts:
     assembly = assemble(settings, settings.db_name, run_id, lambda: avro_serializer(settings))
     assert assembly.tables is not None  # noqa: S101 - without them no snapshot is taken.
     connection = _connect(settings)
-    catalog = Catalog(connection)
+    catalog = Catalog(connection, takes_partial_keys=settings.debezium_values)
 
     def describe(relation: Relation) -> TableShape:
         return assembly.shapes(relation, catalog.facts(relation))[0]

@@ -73,10 +73,14 @@ class JsonRelation(RelationEvents):
         before = _old_fields(shape, row, options)
         self._row = compile_json_object(row)
         self._before = compile_json_object(before)
-        self._key = compile_json_object(key) if shape.key else None
+        self._key = self._old_key = None
+        keys = None
+        if shape.key:
+            keys = key, _with_zeros(shape, key) if options.modes.debezium_values else key
+            self._key, self._old_key = (compile_json_object(fields) for fields in keys)
         self._event: EventCode | None = None
         if len(codecs) <= MOST_COLUMNS:
-            self._event = compile_event(codecs, row, before, key if shape.key else None)
+            self._event = compile_event(codecs, row, before, keys)
         adjust = options.adjust_schema_name
         self.key_frame = _NO_FRAME
         key_schema = shape.key_schema(adjust(f"{topic}.Key"), options.adjust_field_name)
@@ -99,6 +103,12 @@ class JsonRelation(RelationEvents):
     def key(self, cells: Cells) -> Text | None:
         """Return the row's key as a JSON object in the key's order, or None without a key."""
         return None if self._key is None else self._key(cells)
+
+    def old_key(self, cells: Cells, is_full: bool) -> Text | None:
+        """Return an old row's key: of all of it, or of what was sent."""
+        if is_full or self._old_key is None:
+            return self.key(cells)
+        return self._old_key(cells)
 
     def row(self, cells: Cells) -> Text:
         """Return the whole row as a JSON object."""
@@ -327,8 +337,13 @@ def _old_fields(shape: TableShape, row: JsonFields, options: WriterOptions) -> J
                 if isinstance(number, int) and shape.columns[number].is_identity
             )
         )
+    return _with_zeros(shape, row)
+
+
+def _with_zeros(shape: TableShape, written: JsonFields) -> JsonFields:
+    """Return the fields with what Debezium invents for those that were not sent."""
     fields: list[tuple[Text, int | Text]] = []
-    for name, number in row.fields:
+    for name, number in written.fields:
         column = shape.columns[int(number)]
         if column.is_identity or column.schema is None or column.zero is None:
             fields.append((name, number))

@@ -36,11 +36,15 @@ class JsonFields:
 
 
 def compile_event(
-    codecs: Sequence[CellCodec], row: JsonFields, before: JsonFields, key: JsonFields | None
+    codecs: Sequence[CellCodec],
+    row: JsonFields,
+    before: JsonFields,
+    keys: tuple[JsonFields, JsonFields] | None,
 ) -> EventCode:
     """Return the function that turns row messages into events.
 
-    `row` is a whole row, `before` one of which only the identity was sent.
+    `row` is a whole row, `before` one of which only the identity was sent; `keys` are the keys
+    of the two.
     """
     names: dict[str, Any] = {
         "uint32": struct.Struct(">I").unpack_from,
@@ -61,8 +65,9 @@ def compile_event(
         row=constants.format(row, "v"),
         old_row=constants.format(row, "o"),
         before=constants.format(before, "v"),
-        key="None" if key is None else constants.format(key, "v"),
-        old_key="None" if key is None else constants.format(key, "o"),
+        key="None" if keys is None else constants.format(keys[0], "v"),
+        old_key="None" if keys is None else constants.format(keys[0], "o"),
+        sent_key="None" if keys is None else constants.format(keys[1], "v"),
     )
     exec(code, names)  # noqa: S102 - see above what the code is made of.
     return cast("EventCode", names["event"])
@@ -104,7 +109,7 @@ def event(data, text, at):
     if kind == 68 and tag == 79:
         return "d", None, {key}, {row}, "null"
     if kind == 68 and tag == 75:
-        return "d", None, {key}, {before}, "null"
+        return "d", None, {sent_key}, {before}, "null"
     raise ValueError("a message for the slow way")
 """
 

@@ -72,6 +72,10 @@ class ShapedColumn:
     """What is done to each value before it leaves: mask, hash, truncate."""
     zero: Any = None
     """What Debezium invents where the value was not sent and the column is NOT NULL."""
+    key_schema: ConnectSchema | None = None
+    """The schema in a key, which says nothing of the column's source or rule."""
+    is_written: bool = False
+    """Whether it is in `before` and `after`; a column of the key may be in that alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,28 +94,21 @@ class TableShape:
     @property
     def written(self) -> tuple[int, ...]:
         """The numbers of the columns that are in the output."""
-        return tuple(i for i, column in enumerate(self.columns) if column.type is not None)
+        return tuple(i for i, column in enumerate(self.columns) if column.is_written)
 
     def row_schema(self, name: str, adjust: Callable[[str], str]) -> ConnectSchema:
         """Return the schema of `before` and `after`; `adjust` makes fields' names of columns'."""
-        fields = self._fields(self.written, adjust)
+        columns = [self.columns[number] for number in self.written]
+        fields = tuple((adjust(c.name), c.schema) for c in columns if c.schema is not None)
         return ConnectSchema(STRUCT, name, optional=True, fields=fields)
 
     def key_schema(self, name: str, adjust: Callable[[str], str]) -> ConnectSchema | None:
         """Return the schema of the key, None without a key."""
         if not self.key:
             return None
-        return ConnectSchema(STRUCT, name, fields=self._fields(self.key, adjust))
-
-    def _fields(
-        self, numbers: tuple[int, ...], adjust: Callable[[str], str]
-    ) -> tuple[tuple[str, ConnectSchema], ...]:
-        fields = []
-        for number in numbers:
-            column = self.columns[number]
-            if column.schema is not None:
-                fields.append((adjust(column.name), column.schema))
-        return tuple(fields)
+        columns = [self.columns[number] for number in self.key]
+        fields = tuple((adjust(c.name), c.key_schema) for c in columns if c.key_schema is not None)
+        return ConnectSchema(STRUCT, name, fields=fields)
 
 
 def shape(
@@ -123,12 +120,13 @@ def shape(
     identity_is_full = relation.replica_identity is ReplicaIdentity.FULL
     columns = []
     for number, column in enumerate(relation.columns):
-        is_in_key = number in key
-        if not (is_in_key or rules.captures_column(column.name)):
+        is_written = rules.captures_column(column.name)
+        if not (is_written or number in key):
             columns.append(ShapedColumn(column.name, column.is_identity))
             continue
         may_be_unsent = not (identity_is_full or column.is_identity or modes.debezium_values)
-        columns.append(_column(relation, column, facts, modes, rules, is_in_key, may_be_unsent))
+        shaped = _column(relation, column, facts, modes, rules, may_be_unsent)
+        columns.append(replace(shaped, is_written=is_written and shaped.type is not None))
     return TableShape(
         relation.oid,
         relation.pg_schema,
@@ -146,7 +144,6 @@ def _column(
     facts: CatalogFacts,
     modes: ValueModes,
     rules: TableRules,
-    is_in_key: bool,
     may_be_unsent: bool,
 ) -> ShapedColumn:
     type_facts = facts.types.get(column.type_oid) or TypeFacts(column.type_oid, "", "")
@@ -155,15 +152,16 @@ def _column(
         return ShapedColumn(column.name, column.is_identity)
     in_catalog = facts.columns.get(column.name, CatalogColumn())
     schema = kind.schema
-    if rules.propagates_type(column.name, type_facts.name):
-        schema = with_source_type(schema, type_facts, column.type_modifier, column.name)
     default = default_value(
         kind, in_catalog.default_expression, debezium_values=modes.debezium_values
     )
     if default is not None:
         schema = replace(schema, default=default)
-    if not in_catalog.not_null or (may_be_unsent and not is_in_key):
+    if not in_catalog.not_null or may_be_unsent:
         schema = schema.as_optional()
+    key_schema = schema
+    if rules.propagates_type(column.name, type_facts.name):
+        schema = with_source_type(schema, type_facts, column.type_modifier, column.name)
     zero = None
     if modes.debezium_values and in_catalog.not_null:
         zero = default if default is not None else zero_value(kind)
@@ -171,7 +169,10 @@ def _column(
     if rule is not None:
         parameters = {**dict(schema.parameters), **rule.parameters}
         schema = replace(schema, parameters=tuple(parameters.items()))
-    return ShapedColumn(column.name, column.is_identity, kind, schema, rule, zero)
+        zero = None if zero is None else rule.of_value(zero)
+    return ShapedColumn(
+        column.name, column.is_identity, kind, schema, rule, zero, key_schema=key_schema
+    )
 
 
 def _column_facts(relation: Relation, column: Column, type_facts: TypeFacts) -> ColumnFacts:

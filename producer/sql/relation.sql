@@ -1,5 +1,6 @@
 -- What the stream does not say of a relation: its key and whether it is one of the sink's.
--- The key is the primary key, else the first unique index over plain columns, as Debezium has it.
+-- The key is the primary key, else the first unique index over plain columns. To Debezium one with
+-- a condition is a key too, though its columns are not unique.
 SELECT
     (
         SELECT array_agg(a.attname::text ORDER BY k.position)
@@ -7,7 +8,8 @@ SELECT
             SELECT i.indkey, i.indnkeyatts
             FROM pg_catalog.pg_index AS i
             WHERE i.indrelid = c.oid
-              AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+              AND i.indisunique AND i.indisvalid AND i.indexprs IS NULL
+              AND (i.indpred IS NULL OR %(takes_partial)s)
             ORDER BY i.indisprimary DESC, i.indexrelid
             LIMIT 1
         ) AS key_index

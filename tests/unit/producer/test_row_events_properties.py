@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producer import pgoutput
@@ -38,6 +38,9 @@ TYPES = {
 }
 BIGINT, TEXT, BOOLEAN = 20, 25, 16
 UNAVAILABLE = "__debezium_unavailable_value"
+# Code is compiled for each relation that is drawn, which takes its time on a busy machine.
+unhurried = settings(deadline=None)
+
 SERVER = Server("p", "shop")
 PRECISE = ValueModes(binary_handling_mode="hex")
 
@@ -122,6 +125,7 @@ def row_messages(draw: st.DrawFn) -> tuple[list[int], str, bytes]:
     return type_oids, *draw(st.sampled_from(messages))
 
 
+@unhurried
 @given(
     st.lists(
         st.sampled_from([BIGINT, TEXT, BOOLEAN]).flatmap(
@@ -143,6 +147,7 @@ def test_any_row_survives(row: list[tuple[int, bytes | None]]) -> None:
     }
 
 
+@unhurried
 @given(row_messages(), st.sampled_from([READABLE, PRECISE, replace(PRECISE, debezium_values=True)]))
 def test_the_code_made_for_a_relation_gives_what_the_cells_give(
     drawn: tuple[list[int], str, bytes], modes: ValueModes
@@ -165,6 +170,7 @@ def whole(writer: Any, relation: RelationEvents, payload: bytes) -> tuple[Any, A
     return key_bytes and json.loads(key_bytes), json.loads(value)
 
 
+@unhurried
 @given(row_messages(), st.booleans())
 def test_values_by_any_serializer_are_the_json_of_the_fast_way(
     drawn: tuple[list[int], str, bytes], with_schemas: bool
@@ -183,6 +189,7 @@ def test_values_by_any_serializer_are_the_json_of_the_fast_way(
     assert found == expected
 
 
+@unhurried
 @given(names, st.data())
 def test_any_name_of_a_column_is_a_field(column_names: list[str], data: st.DataObject) -> None:
     table = shaped([TEXT] * len(column_names), column_names=column_names)
@@ -191,6 +198,7 @@ def test_any_name_of_a_column_is_a_field(column_names: list[str], data: st.DataO
     assert list(json.loads(after.encode("latin-1"))) == column_names
 
 
+@unhurried
 @given(st.sampled_from(sorted(TYPES)), st.binary(max_size=30))
 def test_hostile_texts_give_valid_json_or_a_typed_error(type_oid: int, text: bytes) -> None:
     writer = JsonEvents(WriterOptions(SERVER, PRECISE))
@@ -199,6 +207,7 @@ def test_hostile_texts_give_valid_json_or_a_typed_error(type_oid: int, text: byt
         whole(writer, relation, wire.insert(5, [text]))
 
 
+@unhurried
 @given(names, st.binary(max_size=100), st.sampled_from([b"I", b"U", b"D", b"X"]))
 def test_any_bytes_give_a_row_or_a_typed_error(
     column_names: list[str], rest: bytes, kind: bytes
@@ -208,6 +217,7 @@ def test_any_bytes_give_a_row_or_a_typed_error(
         event(relation, kind + (5).to_bytes(4, "big") + rest)
 
 
+@unhurried
 @given(st.data())
 def test_a_row_with_one_byte_changed_gives_a_row_or_a_typed_error(data: st.DataObject) -> None:
     relation = json_relation(shaped([BIGINT, TEXT, BOOLEAN]))
