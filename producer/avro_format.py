@@ -110,7 +110,8 @@ class _Translation:
             if schema.name == DECIMAL:
                 node |= _decimal(schema)
         node |= _properties(schema)
-        if schema.name == DECIMAL and 0 <= node["scale"] <= node["precision"]:
+        if schema.name == DECIMAL:
+            # Avro allows no scale beyond the precision; Debezium's schemas have it all the same.
             node["logicalType"] = "decimal"
         elif schema.name in _LOGICAL_TYPES:
             node["logicalType"] = _LOGICAL_TYPES[schema.name]

@@ -28,7 +28,8 @@ _WITH_PLACEHOLDER_IF: Final[dict[str, Callable[[ValueModes], bool]]] = {
 """The elements whose arrays have a placeholder; the others' are null."""
 
 _WITHOUT_NULLS: Final = frozenset(("tsvector", "isbn", "vector", "halfvec", "sparsevec"))
-"""Elements that may not be null, as those Debezium does not know and enums."""
+"""Elements that may not be null, as those Debezium does not know and enums. Nor may those of
+ltree, though their schema says so."""
 
 
 def debezium_array_type(
@@ -43,7 +44,8 @@ def debezium_array_type(
     allows_null = is_known and name not in _WITHOUT_NULLS
     made = array_type(facts, element, modes)
     schema = made.schema if allows_null else replace(made.schema, items=element.schema)
-    parse = _parser(facts, _element_parser(name, element), allows_null=allows_null)
+    takes_null = allows_null and name != "ltree"
+    parse = _parser(facts, _element_parser(name, element), allows_null=takes_null)
     has_placeholder = name in _WITH_PLACEHOLDER or (
         name in _WITH_PLACEHOLDER_IF and _WITH_PLACEHOLDER_IF[name](modes)
     )

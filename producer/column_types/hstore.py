@@ -1,7 +1,7 @@
 """hstore in hstore.handling.mode: JSON in a string, or a map. Pure.
 
-The JSON has its keys in the order of a Java HashMap, as Debezium's has, so that consumers
-who compare the texts see no difference.
+Both have their keys in the order of a Java HashMap, as Debezium's have, so that consumers
+who compare texts see no difference.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def hstore_type(modes: ValueModes) -> ColumnType:
     placeholder = modes.unavailable_value_placeholder
     unavailable: Pairs = {placeholder: placeholder}
     if modes.hstore_handling_mode == "map":
-        return ColumnType(_MAP_SCHEMA, parse_pairs, lambda t: dumps(parse_pairs(t)), unavailable)
+        return ColumnType(_MAP_SCHEMA, _parse_map, lambda t: dumps(_parse_map(t)), unavailable)
 
     def parse(text: bytes) -> str:
-        return dumps(in_java_order(parse_pairs(text))).decode()
+        return dumps(_parse_map(text)).decode()
 
     return ColumnType(
         string_schema("io.debezium.data.Json"),
@@ -45,6 +45,10 @@ def hstore_type(modes: ValueModes) -> ColumnType:
         lambda text: dumps(parse(text)),
         dumps(unavailable).decode(),
     )
+
+
+def _parse_map(text: bytes) -> Pairs:
+    return in_java_order(parse_pairs(text))
 
 
 def parse_pairs(text: bytes) -> Pairs:

@@ -26,7 +26,8 @@ from producer.connect_schema import (
 MAX_INT32: Final = 2**31 - 1
 MAX_INT64: Final = 2**63 - 1
 _MAX_UINT32: Final = 2**32 - 1
-_MAX_FLOAT32: Final = 3.4028234663852886e38
+_MAX_FLOAT32: Final = 3.4028235e38
+"""The text of the largest; the double that this text reads as is a little more than it."""
 _ZERO: Final = ord("0")
 
 # Texts of fewer digits are in range whatever they say.
@@ -93,6 +94,7 @@ def encode_float(text: bytes) -> bytes:
 
 
 def _parse_float4(text: bytes) -> float:
+    # The double that shows as the same digits: JSON gets the text of the server back.
     number = float(text)
     if -_MAX_FLOAT32 <= number <= _MAX_FLOAT32 or number - number != 0:
         return number

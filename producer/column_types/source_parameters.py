@@ -29,6 +29,8 @@ _VECTORS: Final = ("int2vector", "oidvector")
 _UNLIMITED_NUMERIC: Final = 131089
 # What they show with whole seconds.
 _SHOWN_SECONDS: Final = {"time": 8, "timetz": 14, "timestamp": 22, "timestamptz": 28}
+# Of the point and the digits behind it: the driver takes a single digit for two.
+_FRACTION_LENGTHS: Final = {0: 0, 1: 3}
 _INTERVAL_LENGTH: Final = 49
 _HEADER: Final = 4
 
@@ -62,7 +64,7 @@ def length_and_scale(facts: TypeFacts, modifier: int) -> tuple[int, int]:
         return (modifier - _HEADER) >> 16 & 0xFFFF, (modifier - _HEADER) & 0x7FF
     if name in _SHOWN_SECONDS:
         digits = modifier if modifier >= 0 else FRACTION_DIGITS
-        return _SHOWN_SECONDS[name] + digits + (digits > 0), digits
+        return _SHOWN_SECONDS[name] + _FRACTION_LENGTHS.get(digits, digits + 1), digits
     if name == "interval":
         return _INTERVAL_LENGTH, modifier & 0xFFFF if modifier >= 0 else FRACTION_DIGITS
     if name in ("varchar", "bpchar") and modifier >= _HEADER:

@@ -109,7 +109,7 @@ def timestamp_type(modifier: int, modes: ValueModes) -> ColumnType:
         return _iso_timestamp_type(modes)
     schema, per_unit, factor = _units("Timestamp", modifier, mode)
     infinity = _NANOS_INFINITY if factor > 1 else _MICROS_INFINITY
-    is_saturated = modes.debezium_values and factor == 1 and per_unit == 1
+    overflows = modes.debezium_values and factor == per_unit == 1
 
     def count(text: bytes) -> int:
         try:
@@ -120,13 +120,20 @@ def timestamp_type(modifier: int, modes: ValueModes) -> ColumnType:
             raise
         if -MAX_INT64 <= number <= MAX_INT64:
             return number
-        if is_saturated:
-            return MAX_INT64
+        if overflows:
+            return _overflowed(number)
         raise ValueError("a timestamp later than this mode can count")
 
     if per_unit == factor == 1:
         return ColumnType(schema, count, _micros_encoder(count), None)
     return _counted(schema, count)
+
+
+def _overflowed(micros: int) -> int:
+    """Return what Debezium counts: seconds end at Long's end, their fraction wraps round it."""
+    seconds, fraction = divmod(micros, calendar.MICROS_PER_SECOND)
+    total = min(seconds * calendar.MICROS_PER_SECOND, MAX_INT64) + fraction
+    return total if total <= MAX_INT64 else total - (MAX_INT64 + 1) * 2
 
 
 def _micros_encoder(count: ToCount) -> EncodeJson:

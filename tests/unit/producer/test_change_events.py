@@ -402,6 +402,49 @@ def test_skipped_operations_are_published_nowhere_but_counted_in_ordinals() -> N
     assert [headers(r).get("ordinal") for r in on("p.wal", records)] == [None, b"3", b"3"]
 
 
+@pytest.mark.parametrize(
+    ("skipped", "left", "orders"),
+    [
+        ("", ["d", None, "c"], [1, 2]),
+        ("u", ["d", None, "c"], [1, 2]),
+        ("d", ["c"], [1]),
+        ("c", ["d", None], [1]),
+        ("dc", [], []),
+    ],
+)
+def test_a_changed_key_is_skipped_by_the_letters_of_its_delete_and_its_create(
+    skipped: str, left: list[str | None], orders: list[int]
+) -> None:
+    stream = Stream(Output(skipped_operations=frozenset(skipped)), wal=False)
+    records = stream.transaction(wire.update(TODO, [b"1", b"a"], [b"2", b"a"]))
+    found = values(on("p.public.todo", records))
+    assert [value and value["op"] for value in found] == left
+    assert [v["transaction"]["total_order"] for v in found if v] == orders
+
+
+def test_heartbeats_of_another_producer_are_dropped_where_none_are_wanted() -> None:
+    message = wire.logical_message(transactional=True, lsn=5, prefix="_bemi_heartbeat", content=b"")
+    assert Stream(Output(heartbeats=False)).transaction(message) == []
+
+
+def test_a_key_column_that_is_excluded_from_values_stays_in_the_key() -> None:
+    stream = Stream(wal=False)
+    rules = TableRules(captures_column=lambda name: name != "id")
+    relation = pgoutput.decode(wire.relation(TODO, "public", "todo", COLUMNS, "f"))
+    assert isinstance(relation, pgoutput.Relation)
+    facts = CatalogFacts(key=("id",), types=TYPES)
+    stream.events.describe(shape(relation, facts, READABLE, rules))
+    (record,) = on("p.public.todo", stream.transaction(wire.insert(TODO, [b"1", b"a"])))
+    assert (keys([record]), values([record])[0]["after"]) == ([{"id": 1}], {"task": "a"})
+
+
+def test_debeziums_values_invent_a_key_that_was_not_sent() -> None:
+    stream = Stream(modes=replace(READABLE, debezium_values=True), wal=False)
+    stream.describe(DEFAULT_IDENTITY, ("task",), columns=NOT_NULL)
+    records = stream.transaction(wire.delete(TODO, [b"1", None], is_full=False))
+    assert keys(on("p.public.todo", records)) == [{"task": ""}, {"task": ""}]
+
+
 def test_an_update_that_changes_nothing_is_left_out_only_if_asked_for() -> None:
     update = wire.update(TODO, [b"1", b"a"], [b"1", b"a"])
     assert on("p.public.todo", Stream().transaction(update))
