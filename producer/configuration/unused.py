@@ -150,6 +150,11 @@ REFUSED: Final = (
     Unused("snapshot.query.mode.custom.name", _CODE),
     Unused("snapshot.locking.mode.custom.name", _CODE),
     Unused(
+        "notification.enabled.channels",
+        "the progress of snapshots is told in the log alone",
+        ("log",),
+    ),
+    Unused(
         "include.schema.comments",
         "comments are not read; the schemas' `doc` would be filled with them",
         ("false",),
@@ -197,6 +202,29 @@ IGNORED: Final = (
         "asks for",
         "snapshot.isolation.mode",
     ),
+    *ignored(
+        "a table's rows are streamed by COPY, without being fetched in parts",
+        "snapshot.fetch.size",
+    ),
+    *ignored(
+        "tables are cut into chunks by their pages, however many threads read them",
+        "snapshot.max.threads.multiplier",
+    ),
+    *ignored(
+        "tables are read in the order of their names; each one's topic is the same in any order",
+        "snapshot.tables.order.by.row.count",
+    ),
+    *ignored(
+        "the windows of an incremental snapshot close by positions in the log, without rows in "
+        "the signal table",
+        "incremental.snapshot.watermarking.strategy",
+    ),
+    *ignored(
+        "a chunk whose table is altered meanwhile is always read again",
+        "incremental.snapshot.allow.schema.changes",
+    ),
+    *ignored("the topic of signals is looked at without waiting", "signal.kafka.poll.timeout.ms"),
+    *ignored("no notification is published", "notification.sink.topic.name"),
     *ignored(
         "it says when work is done, not what is published",
         "snapshot.delay.ms",

@@ -46,6 +46,8 @@ def test_an_unknown_property_is_refused_with_the_nearest_name() -> None:
         ("database.socketTimeout", "10", "libpq"),
         ("table.whitelist", "a", "table.include.list"),
         ("errors.tolerance", "all", "lose a change"),
+        ("notification.enabled.channels", "sink", "in the log"),
+        ("notification.enabled.channels", "log,jmx", "in the log"),
         ("exactly.once.support", "required", "at least once"),
         ("snapshot.mode.configuration.based.start.stream", "true", "cover"),
         ("internal.whatever", "1", "internal"),
@@ -73,6 +75,8 @@ def test_the_parts_of_a_refused_family_are_told_once() -> None:
         ("connector.class", "io.debezium.connector.postgresql.PostgresConnector"),
         ("topic.naming.strategy", "io.debezium.schema.SchemaTopicNamingStrategy"),
         ("errors.tolerance", "none"),
+        ("notification.enabled.channels", "log"),
+        ("notification.enabled.channels", ""),
         ("transforms", ""),
     ],
 )
@@ -84,7 +88,18 @@ def test_a_refused_property_is_accepted_where_it_asks_for_what_is_done_anyway(
     assert not found.notes
 
 
-@pytest.mark.parametrize("name", ["tasks.max", "name", "max.batch.size", "openlineage.x.y"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tasks.max",
+        "name",
+        "max.batch.size",
+        "openlineage.x.y",
+        "snapshot.fetch.size",
+        "snapshot.tables.order.by.row.count",
+        "incremental.snapshot.watermarking.strategy",
+    ],
+)
 def test_a_property_without_effect_on_events_is_noted(name: str) -> None:
     found = assign({name: "1"}, KNOWN)
     assert not found.problems

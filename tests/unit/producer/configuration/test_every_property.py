@@ -25,8 +25,6 @@ OTHER_DEFAULTS = {
     "internal.slot.seek.to.known.offset.on.start": "an older form of offset.mismatch.strategy",
     "lsn.flush.mode": "declared without the default that its description has",
     "signal.file": "declared without the default that its description has",
-    "signal.kafka.poll.timeout.ms": "0 would be a busy loop",
-    "snapshot.fetch.size": "declared without the default that its description has",
 }
 
 
