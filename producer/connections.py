@@ -13,6 +13,7 @@ from producer.registry_settings import RegistrySettings
 from producer.replication_stream import ReplicationStream, StreamOptions
 from producer.schema_files import SchemaFiles
 from producer.settings import ProducerSettings
+from producer.snapshot.signal_table import SignalTable
 from producer.source import WantedSource
 from producer.source_state import OPERATIONS
 from producer.sql_connection import Connection, connect
@@ -54,12 +55,18 @@ def wanted_source(
 ) -> WantedSource:
     """Return what the settings ask of the server."""
     skipped = {_OPERATION_LETTERS[letter] for letter in settings.skipped_operations}
+    signals = signal_table(settings)
+
+    def is_published(pg_schema: str, table: str) -> bool:
+        # A signal is seen in the stream only, whether its table's rows become events or not.
+        return signals.is_it(pg_schema, table) or assembly.filters.captures_table(pg_schema, table)
+
     return WantedSource(
         settings.slot_name,
         WantedPublication(
             settings.publication_name,
             AutocreateMode(settings.publication_autocreate_mode),
-            includes=assembly.filters.captures_table,
+            includes=is_published,
             operations=frozenset(OPERATIONS) - skipped,
             via_partition_root=settings.publish_via_partition_root,
             replica_identities=parse_replica_identities(settings.replica_identity_autoset_values),
@@ -67,6 +74,12 @@ def wanted_source(
         slot_failover=settings.slot_failover,
         policy=GapPolicy(accept_gap, OffsetMismatchStrategy(settings.offset_mismatch_strategy)),
     )
+
+
+def signal_table(settings: ProducerSettings) -> SignalTable:
+    """Return the table that signals come from, if they do come from one."""
+    is_enabled = "source" in settings.signal_enabled_channels
+    return SignalTable(settings.signal_data_collection if is_enabled else "")
 
 
 def kafka_client(settings: ProducerSettings) -> dict[str, Any]:

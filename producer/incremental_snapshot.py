@@ -6,13 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from producer.assembly import Assembly
-from producer.connections import kafka_client
+from producer.connections import kafka_client, signal_table
 from producer.initial_snapshot import read_parts
 from producer.offset_store import KeyValues
 from producer.settings import ProducerSettings
 from producer.snapshot.incremental import IncrementalSettings, IncrementalSnapshots
 from producer.snapshot.signal_file import SignalFile
-from producer.snapshot.signal_table import SignalTable
 from producer.snapshot.signal_topic import SignalTopic
 from producer.snapshot.stream_follower import StreamFollower
 from schemas.topics import OWN_SCHEMA, is_own_table
@@ -28,7 +27,7 @@ def stream_follower(
 ) -> StreamFollower | None:
     """Return what follows the stream, or None where no signal can come."""
     enabled = settings.signal_enabled_channels
-    table = SignalTable(settings.signal_data_collection if "source" in enabled else "")
+    table = signal_table(settings)
     if not settings.publish_tables or not (table.is_configured or {"kafka", "file"} & {*enabled}):
         return None
 

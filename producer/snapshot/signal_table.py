@@ -27,9 +27,13 @@ class SignalTable:
         """Tell whether there is such a table."""
         return bool(self._names)
 
+    def is_it(self, pg_schema: str, table: str) -> bool:
+        """Tell whether this is the table that signals are inserted into."""
+        return f"{pg_schema}.{table}" in self._names
+
     def describe(self, relation: Relation) -> None:
         """Take note of a relation that the stream describes."""
-        if f"{relation.pg_schema}.{relation.table}" not in self._names:
+        if not self.is_it(relation.pg_schema, relation.table):
             return
         columns = tuple(ShapedColumn(c.name, c.is_identity) for c in relation.columns)
         names = [column.name for column in columns]

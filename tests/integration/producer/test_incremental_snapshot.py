@@ -185,6 +185,18 @@ def test_it_reads_without_writing_a_word_into_the_database(stream: Stream) -> No
     assert replay(stream.events_to_the_end()) == stream.table(), f"seed {SEED}"
 
 
+def test_signals_arrive_though_the_publication_is_made_for_other_tables(stream: Stream) -> None:
+    stage = stream.start(
+        BEMI_PRODUCER_PUBLICATION_AUTOCREATE_MODE="filtered",
+        BEMI_PRODUCER_TABLE_INCLUDE_LIST="public.item",
+    )
+    published = "SELECT tablename::text FROM pg_publication_tables ORDER BY 1"
+    assert stream.execute(published) == [("item",), ("signal",)]
+    stream.execute_snapshot("item")
+    stream.wait_until_read(stage)
+    assert stream.events("signal") == []
+
+
 def test_a_condition_says_which_rows_are_read(stream: Stream) -> None:
     stage = stream.start()
     condition = {"data-collection": "public.item", "filter": "id % 1000 = 7"}
