@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from producer.avro_events import AvroEvents
-from producer.avro_serializer import AvroSerializer
 from producer.change_events import Output
 from producer.column_types.column_type import READABLE, ValueModes
 from producer.configuration.column_rules import ColumnRules
@@ -26,6 +25,9 @@ from producer.settings import ProducerSettings
 from producer.table_shape import CatalogFacts, TableRules, TableShape, shape
 from producer.topic_specs import TopicSpecs
 from schemas.topics import Headers, Topics
+
+if TYPE_CHECKING:
+    from producer.avro_serializer import AvroSerializer
 
 TASK_ID = "0"
 """Debezium's connector for PostgreSQL has one task, and so has this producer."""
@@ -131,6 +133,8 @@ def _table_writer(
         return JsonEvents(options)
     shared = avro()
     if formats == {"avro"}:
+        from producer.avro_events import AvroEvents  # Heavy, so only where it is wanted.
+
         return AvroEvents(options, topics, shared)
 
     def serializer(format_: str) -> Serializer:
@@ -144,6 +148,9 @@ def _table_writer(
 
 
 def _modes(settings: ProducerSettings) -> ValueModes:
+    schemaless = not settings.debezium_values and (
+        settings.key_format == settings.value_format == "json"
+    )
     return ValueModes(
         decimal_handling_mode=settings.decimal_handling_mode,
         time_precision_mode=settings.time_precision_mode,
@@ -152,10 +159,10 @@ def _modes(settings: ProducerSettings) -> ValueModes:
         binary_handling_mode=settings.binary_handling_mode,
         money_fraction_digits=settings.money_fraction_digits,
         include_unknown_datatypes=settings.include_unknown_datatypes,
-        unavailable_value_placeholder=settings.unavailable_value_placeholder,
+        unavailable_value_placeholder=settings.unavailable_value_bytes,
         debezium_values=settings.debezium_values,
-        lossless=not settings.debezium_values
-        and settings.key_format == settings.value_format == "json",
+        schemaless=schemaless,
+        lossless=schemaless and settings.lossless_values,
     )
 
 

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from confluent_kafka.admin import AdminClient
@@ -44,8 +44,6 @@ from producer.connections import (
 )
 from producer.errors import MalformedMessage, SlotInUse, from_psycopg
 from producer.gaps import GAP_PREFIX
-from producer.incremental_snapshot import stream_follower
-from producer.initial_snapshot import is_readable, take_initial_snapshot
 from producer.kafka_publisher import KafkaPublisher
 from producer.offset_store import OffsetStore, OffsetWriter, offset_key, publication_key
 from producer.progress import InFlight, Progress
@@ -53,12 +51,14 @@ from producer.replication_slot import drop_slot, slot_xmin
 from producer.replication_stream import PAYLOAD_AT, XLOG_DATA, keepalive, position_of
 from producer.settings import ProducerSettings
 from producer.snapshot.state import SnapshotStore, Status, Step
-from producer.snapshot.stream_follower import StreamFollower
 from producer.source import PreparedSource, prepare_source
 from runtime.errors import Retry, Stop
 from runtime.kafka_topics import ensure_topics, is_empty, partition_count
 from schemas.change_id import Epoch, Lsn, format_lsn
 from schemas.topics import HEARTBEAT_PREFIX
+
+if TYPE_CHECKING:
+    from producer.snapshot.stream_follower import StreamFollower
 
 READ_SECONDS = 0.1
 BUSY_READ_SECONDS = 0.005  # While tables are read beside the stream.
@@ -68,6 +68,7 @@ FLUSH_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 10.0
 
 _ROWS = frozenset(b"IUD")
+_SOURCE = {"source"}  # The channel of signals that is the table signal.data.collection.
 
 log = logging.getLogger(__name__)
 
@@ -211,7 +212,11 @@ class CaptureSession:
             raise
         log.info("ready")
 
+    # What reads tables is imported where it is wanted: it is a fifth of the start otherwise.
+
     def _is_readable(self) -> bool:
+        from producer.initial_snapshot import is_readable
+
         with closing(OffsetStore.open(kafka_client(self._settings), self._offsets_topic)) as store:
             return is_readable(self._sql, store, self._settings.slot_name)
 
@@ -219,6 +224,8 @@ class CaptureSession:
         settings, run = self._settings, self._run
         assert self._store is not None  # noqa: S101 - preparing the source has opened it.
         if self._step is Step.TAKE:
+            from producer.initial_snapshot import take_initial_snapshot
+
             is_complete = take_initial_snapshot(
                 settings,
                 self._assembly,
@@ -273,7 +280,7 @@ class CaptureSession:
         )
         self._transaction: InFlight | None = None
         self._records: list[Record] = []
-        self._follower = stream_follower(settings, assembly, self._store, self._ensure_table_topic)
+        self._follower = self._follow()
         self._stream.start(settings.slot_name, settings.publication_name, at)
         self._reported_lsn = self._offsets.confirmable_lsn
         self._reported_at = self._heartbeat_at = time.monotonic()
@@ -283,6 +290,15 @@ class CaptureSession:
         for content in prepared.unrecorded_gaps:
             gap = pgoutput.LogicalMessage(False, at, GAP_PREFIX, content)
             self._publish_alone(self._events.message(gap, at, time.time_ns() // 1000))
+
+    def _follow(self) -> StreamFollower | None:
+        settings = self._settings
+        if not (settings.signal_data_collection or set(settings.signal_enabled_channels) - _SOURCE):
+            return None
+        from producer.incremental_snapshot import stream_follower
+
+        assert self._store is not None  # noqa: S101 - preparing the source has opened it.
+        return stream_follower(settings, self._assembly, self._store, self._ensure_table_topic)
 
     def run(self) -> None:
         """Capture until asked to stop; raises Retry or Stop when it cannot go on."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from producer.assembly import Assembly
-from producer.avro_serializer import AvroSerializer, Registry
 from producer.configuration.table_filters import parse_replica_identities
 from producer.publication import AutocreateMode, WantedPublication
 from producer.registry_settings import RegistrySettings
 from producer.replication_stream import ReplicationStream, StreamOptions
-from producer.schema_files import SchemaFiles
 from producer.settings import ProducerSettings
 from producer.snapshot.signal_table import SignalTable
 from producer.source import WantedSource
@@ -20,6 +18,9 @@ from producer.sql_connection import Connection, connect
 from producer.start_checks import GapPolicy, OffsetMismatchStrategy
 from runtime.errors import Stop
 from runtime.settings import InvalidSettings
+
+if TYPE_CHECKING:
+    from producer.avro_serializer import AvroSerializer, Registry
 
 CONNECT_SECONDS = 10
 MILLISECONDS = 1000
@@ -96,6 +97,10 @@ def kafka_client(settings: ProducerSettings) -> dict[str, Any]:
 
 def avro_serializer(settings: ProducerSettings) -> AvroSerializer:
     """Return the serializer for Avro, with a registry or with schemas from files."""
+    # Here, because they cost a start without Avro a tenth of its time.
+    from producer.avro_serializer import AvroSerializer
+    from producer.schema_files import SchemaFiles
+
     registry: Registry
     if settings.schema_registry_url:
         registry = _confluent_registry(settings)
