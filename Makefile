@@ -6,10 +6,10 @@ INSTALLED := .venv/.installed
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check faults bench clean-up
+.PHONY: help up test check faults fuzz differential bench clean-up
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: $(INSTALLED) ## Run the whole pipeline and an example site here; Ctrl-C stops it
 	@exec $(BIN)/python -m deploy.local up
@@ -25,6 +25,12 @@ check: $(INSTALLED) ## Format, lint, types, unit and architecture tests; under a
 
 faults: $(INSTALLED) ## Kill, cut and restart every part under load, and compare
 	$(PYTEST) tests/faults
+
+fuzz: $(INSTALLED) ## Damage the source's messages, for a minute or BEMI_FUZZ_SECONDS
+	$(BIN)/python -m tests.fuzz
+
+differential: $(INSTALLED) ## Compare with Debezium, e.g. make differential ARGS="--seed 7 --seconds 600"
+	$(BIN)/python -m tests.differential $(or $(ARGS),--seed $(shell date +%s))
 
 bench: $(INSTALLED) ## Measure, e.g. make bench NAME=pipeline ARGS="--rows 100000"
 	$(BIN)/python -m bench $(NAME) $(ARGS)
