@@ -14,6 +14,7 @@ from producer.column_types.column_type import READABLE, ValueModes
 from producer.configuration.column_rules import ColumnRules
 from producer.configuration.expressions import compile_expressions, matches_any
 from producer.configuration.table_filters import TableFilters
+from producer.configuration.values import placeholder_bytes
 from producer.connect_events import ConnectEvents, JsonSerializer, Serializer
 from producer.event_source import Server
 from producer.event_writer import EventWriter, WriterOptions
@@ -159,7 +160,7 @@ def _modes(settings: ProducerSettings) -> ValueModes:
         binary_handling_mode=settings.binary_handling_mode,
         money_fraction_digits=settings.money_fraction_digits,
         include_unknown_datatypes=settings.include_unknown_datatypes,
-        unavailable_value_placeholder=settings.unavailable_value_bytes,
+        unavailable_value_placeholder=placeholder_bytes(settings.unavailable_value_placeholder),
         debezium_values=settings.debezium_values,
         schemaless=schemaless,
         lossless=schemaless and settings.lossless_values,

@@ -23,7 +23,7 @@ from psycopg import pq, sql
 from producer.errors import ConnectionLost, MalformedMessage, from_psycopg
 from producer.pgoutput import POSTGRES_EPOCH_US
 from producer.source_state import ServerState, parse_timeline_history
-from producer.sql_connection import split_statements
+from producer.sql_connection import TEXT_OPTIONS, split_statements
 from schemas.change_id import Lsn, format_lsn, parse_lsn
 
 MOST_MESSAGES = 1000
@@ -33,11 +33,8 @@ MOST_BYTES = 4 * 1024 * 1024
 """Bytes of one batch at most, but for a single larger message."""
 
 SESSION_OPTIONS = (
-    "-c datestyle=ISO -c timezone=UTC -c intervalstyle=iso_8601 -c extra_float_digits=1"
-    " -c bytea_output=hex -c statement_timeout=0 -c idle_session_timeout=0"
-    " -c wal_sender_timeout=60s"
+    f"{TEXT_OPTIONS} -c statement_timeout=0 -c idle_session_timeout=0 -c wal_sender_timeout=60s"
 )
-"""A session's settings change the text of values: they are pinned, whatever the role has."""
 
 SILENCE_SECONDS = 60.0
 """A server that says nothing for so long, asked several times, is not there any more."""

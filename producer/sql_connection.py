@@ -16,6 +16,13 @@ from producer.errors import from_psycopg
 QUERY_TIMEOUT_SECONDS = 600.0
 """Debezium's database.query.timeout.ms."""
 
+TEXT_OPTIONS = (
+    "-c datestyle=ISO -c timezone=UTC -c intervalstyle=iso_8601 -c extra_float_digits=1"
+    " -c bytea_output=hex"
+)
+"""A session's settings change the text of values, and of defaults in the catalogue: they are
+pinned, whatever the role has."""
+
 RV = TypeVar("RV")
 
 
@@ -51,7 +58,9 @@ def connect(
     The statements are those of Debezium's database.initial.statements, run one by one.
     """
     try:
-        connection = Connection.connect(**connection_parameters, options=options, autocommit=True)
+        connection = Connection.connect(
+            **connection_parameters, options=f"{TEXT_OPTIONS} {options}", autocommit=True
+        )
         connection.timeout_seconds = timeout_seconds
         for statement in split_statements(initial_statements):
             connection.execute(statement.encode())

@@ -147,10 +147,10 @@ def _column(
     may_be_unsent: bool,
 ) -> ShapedColumn:
     type_facts = facts.types.get(column.type_oid) or TypeFacts(column.type_oid, "", "")
-    kind = column_type(type_facts, column.type_modifier, modes)
+    in_catalog = facts.columns.get(column.name, CatalogColumn())
+    kind = column_type(type_facts, column.type_modifier, modes, not_null=in_catalog.not_null)
     if kind is None:
         return ShapedColumn(column.name, column.is_identity)
-    in_catalog = facts.columns.get(column.name, CatalogColumn())
     schema = kind.schema
     default = default_value(
         kind, in_catalog.default_expression, debezium_values=modes.debezium_values

@@ -1,7 +1,7 @@
 """Arrays: each element is its type's value, or null. Pure.
 
 Where the first element does not have the index 1, the bounds are dropped, as PostgreSQL's own
-array_to_json drops them. An array of more dimensions nests in a lossless mode; elsewhere it
+array_to_json drops them. An array of more dimensions nests where no schema is kept; elsewhere it
 has no value, because the schema says what each element is.
 
 Format: PostgreSQL manual, "Arrays", "Array Input and Output Syntax".
@@ -37,7 +37,7 @@ _INTEGERS: Final = (INT32, INT64)
 def array_type(element_facts: TypeFacts, element: ColumnType, modes: ValueModes) -> ColumnType:
     """Return the type of an array of these elements."""
     split = splitter(element_facts.delimiter)
-    is_flat = not modes.lossless
+    is_flat = not modes.schemaless
 
     def parse(text: bytes) -> list[Any]:
         return _mapped(split(text), element.parse, is_flat=is_flat)
@@ -177,9 +177,9 @@ def _unavailable(element: ColumnType, modes: ValueModes) -> Any:
     placeholder = modes.unavailable_value_placeholder
     schema = element.schema
     if schema.name == "io.debezium.data.Uuid":
-        return [str(UUID(bytes=md5(placeholder.encode()).digest(), version=3))]  # noqa: S324
+        return [str(UUID(bytes=md5(placeholder).digest(), version=3))]  # noqa: S324
     if schema.type in _INTEGERS and schema.name in (None, "io.debezium.time.Date"):
-        return list(placeholder.encode())
+        return list(memoryview(placeholder).cast("b"))  # Java's bytes have a sign.
     if schema.type == STRING:
-        return [element.unavailable or placeholder]
+        return [element.unavailable or modes.unavailable_text]
     return None if element.unavailable is None else [element.unavailable]

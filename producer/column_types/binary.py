@@ -52,12 +52,12 @@ def _binary(to_binary: Callable[[bytes], bytes], modes: ValueModes) -> ColumnTyp
             ConnectSchema(BYTES),
             to_binary,
             lambda text: b'"%b"' % to_base64(to_binary(text)),
-            placeholder.encode(),
+            placeholder,
         )
-    unavailable: str | None = placeholder
+    unavailable: str | None = modes.unavailable_text
     if modes.binary_handling_mode != "hex":
         # Debezium has null here, as if the column were.
-        unavailable = None if modes.debezium_values else as_text(placeholder.encode()).decode()
+        unavailable = None if modes.debezium_values else as_text(placeholder).decode()
     return ColumnType(
         string_schema(),
         lambda text: as_text(to_binary(text)).decode(),

@@ -32,7 +32,7 @@ class ColumnType:
     encode_json: EncodeJson
     unavailable: Any
     """Connect value that stands for a stored value the server did not send (TOAST); None where
-    the type cannot express one. In a lossless mode the placeholder itself, for every type."""
+    the type cannot express one. Without schemas the placeholder itself, for every type."""
     name: str = ""
     """The declared type as pg_type names it: a domain's own name, not its base's."""
     scale: int | None = None
@@ -52,13 +52,20 @@ class ValueModes:
     money_fraction_digits: int = 2
     include_unknown_datatypes: bool = True
     """False leaves a column of a type without a form of its own out, as Debezium does."""
-    unavailable_value_placeholder: str = "__debezium_unavailable_value"
+    unavailable_value_placeholder: bytes = b"__debezium_unavailable_value"
     debezium_values: bool = False
     """True writes Debezium's values also where they are false: see docs/debezium.md."""
+    schemaless: bool = False
+    """True where no schema goes with the values, so that more can be said than it allows: an
+    array nests as it has dimensions, the placeholder stands for a value of any type."""
     lossless: bool = False
-    """True keeps what the Connect form of a value drops: bit strings and sparse vectors are
-    PostgreSQL's text, a time with zone keeps its offset, an array nests as it has dimensions.
-    Only for JSON without schemas: nested arrays are no value of their schema."""
+    """True keeps what the Connect form of a value drops, in another form than Debezium's: bit
+    strings and sparse vectors are PostgreSQL's text, a time with zone keeps its offset."""
+
+    @property
+    def unavailable_text(self) -> str:
+        """The placeholder where a string stands; bytes that are no UTF-8 are replaced."""
+        return self.unavailable_value_placeholder.decode(errors="replace")
 
 
 READABLE = ValueModes(
@@ -66,6 +73,7 @@ READABLE = ValueModes(
     time_precision_mode="isostring",
     interval_handling_mode="string",
     binary_handling_mode="base64",
+    schemaless=True,
     lossless=True,
 )
 """The modes of `.wal`, whatever the table topics have: `changes` shows people dates and numbers."""

@@ -56,11 +56,12 @@ def debezium_array_type(
 
 def without_values(column_type: ColumnType) -> ColumnType:
     """Return the type of a column that Debezium has a schema for, but never a value."""
-
-    def no_value(text: bytes) -> bytes:
-        raise ValueError("Debezium has no value for this type")
-
     return replace(column_type, parse=no_value, encode_json=no_value, unavailable=None)
+
+
+def no_value(text: bytes) -> bytes:
+    """Refuse the text."""
+    raise ValueError("Debezium has no value for this type")
 
 
 def _encoder(schema: ConnectSchema, parse: Parse) -> Callable[[bytes], bytes]:

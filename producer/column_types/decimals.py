@@ -102,7 +102,7 @@ def _numeric_string(scale: int | None, modes: ValueModes) -> ColumnType:
 
     return ColumnType(
         *(string_schema(), parse, lambda text: dumps(parse(text))),
-        modes.unavailable_value_placeholder,
+        modes.unavailable_text,
         scale=scale,
     )
 
@@ -181,10 +181,12 @@ def money_type(modes: ValueModes) -> ColumnType:
             ConnectSchema(FLOAT64), parse_double, lambda text: dumps(parse_double(text)), None
         )
     if mode == "string":
+        # Debezium gives only the Decimal its digits.
+        shown_digits = None if modes.debezium_values else digits
 
         def parse_text(text: bytes) -> str:
             try:
-                return money_number(text, digits).decode()
+                return money_number(text, shown_digits).decode()
             except ValueError:
                 if modes.debezium_values:
                     raise
@@ -202,12 +204,14 @@ def money_type(modes: ValueModes) -> ColumnType:
     )
 
 
-def money_number(text: bytes, fraction_digits: int) -> bytes:
-    """Return the text of a money value as that of a number with so many digits."""
+def money_number(text: bytes, fraction_digits: int | None) -> bytes:
+    """Return the text of a money value as that of a number: with so many digits, or its own."""
     match = _is_money(text)
     if match is None:
         raise ValueError("money in a locale that cannot be read without a doubt")
     fraction = match["fraction"] or b""
+    if fraction_digits is None:
+        fraction_digits = len(fraction)
     if fraction[fraction_digits:].strip(b"0"):
         raise ValueError("more digits than money.fraction.digits")
     minus = b"-" if match["minus"] or match["minus2"] or match["parenthesis"] else b""

@@ -31,7 +31,7 @@ _LOAD: Final = 0.75
 
 def hstore_type(modes: ValueModes) -> ColumnType:
     """Return the type of hstore."""
-    placeholder = modes.unavailable_value_placeholder
+    placeholder = modes.unavailable_text
     unavailable: Pairs = {placeholder: placeholder}
     if modes.hstore_handling_mode == "map":
         return ColumnType(_MAP_SCHEMA, _parse_map, lambda t: dumps(_parse_map(t)), unavailable)

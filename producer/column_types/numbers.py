@@ -94,7 +94,6 @@ def encode_float(text: bytes) -> bytes:
 
 
 def _parse_float4(text: bytes) -> float:
-    # The double that shows as the same digits: JSON gets the text of the server back.
     number = float(text)
     if -_MAX_FLOAT32 <= number <= _MAX_FLOAT32 or number - number != 0:
         return number

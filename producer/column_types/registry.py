@@ -12,7 +12,7 @@ from dataclasses import replace
 from producer.column_types.arrays import array_type, integer_vector_type
 from producer.column_types.binary import bit_type, bytea_type, opaque_type
 from producer.column_types.column_type import ColumnType, TypeFacts, ValueModes
-from producer.column_types.debezium_arrays import debezium_array_type, without_values
+from producer.column_types.debezium_arrays import debezium_array_type, no_value, without_values
 from producer.column_types.decimals import money_type, numeric_type
 from producer.column_types.geometry import GEOMETRIC_TYPES, POINT_TYPE, POSTGIS_TYPES, java_text
 from producer.column_types.hstore import hstore_type
@@ -22,19 +22,25 @@ from producer.column_types.strings import STRING_TYPES, enum_type, string_type, 
 from producer.column_types.temporal import date_type, time_type, timestamp_type, timestamptz_type
 from producer.column_types.timetz import timetz_type
 from producer.column_types.vectors import VECTOR_TYPES, vector_type
+from producer.connect_schema import STRING
 
 PG_CATALOG = "pg_catalog"
 _EXTENSION_STRINGS = frozenset(("citext", "ltree", "isbn"))
 
 
-def column_type(facts: TypeFacts, type_modifier: int, modes: ValueModes) -> ColumnType | None:
+def column_type(
+    facts: TypeFacts, type_modifier: int, modes: ValueModes, *, not_null: bool = False
+) -> ColumnType | None:
     """Return how a column of this type is written; None where the modes leave it out."""
     found = _known(facts, type_modifier, modes) or _unknown(facts, modes)
     if found is None:
         return None
-    if modes.lossless:
+    if not_null and found.parse is no_value and found.schema.type == STRING:
+        # What Debezium writes for a name where it may not write null.
+        found = replace(found, parse=lambda text: "", encode_json=lambda text: b'""')
+    if modes.schemaless:
         # No other value stands for one that was not sent: JSON without a schema has room.
-        return replace(found, name=facts.name, unavailable=modes.unavailable_value_placeholder)
+        return replace(found, name=facts.name, unavailable=modes.unavailable_text)
     return replace(found, name=facts.name)
 
 

@@ -62,7 +62,7 @@ def string_type(name: str, modes: ValueModes) -> ColumnType:
 def text_type(modes: ValueModes, schema: ConnectSchema | None = None) -> ColumnType:
     """Return the type whose values are PostgreSQL's text as it is."""
     return ColumnType(
-        schema or string_schema(), parse_string, encode_string, modes.unavailable_value_placeholder
+        schema or string_schema(), parse_string, encode_string, modes.unavailable_text
     )
 
 

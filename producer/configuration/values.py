@@ -22,6 +22,13 @@ def _check_placeholder(value: str) -> None:
         raise ValueError(f"{_HEX} is not followed by two hexadecimal digits for each byte")
 
 
+def placeholder_bytes(value: str) -> bytes:
+    """Return what unavailable.value.placeholder stands for."""
+    if value.startswith(_HEX):
+        return bytes.fromhex(value.removeprefix(_HEX))
+    return value.encode()
+
+
 class ValueSettings(StageSettings):
     """How a row becomes an event's key, value and headers.
 
@@ -111,6 +118,11 @@ class ValueSettings(StageSettings):
     field_name_adjustment_mode: Annotated[
         NameAdjustment, Word, Property("field.name.adjustment.mode")
     ] = Field("none", description="The same for the names of fields.")
+    lossless_values: Annotated[Flag, Property("bemi.lossless.values", debezium=False)] = Field(
+        True,
+        description="In JSON without schemas, write bit strings and sparse vectors as "
+        "PostgreSQL's text and keep the offset of a time with time zone.",
+    )
     debezium_values: Annotated[Flag, Property("bemi.debezium.values")] = Field(
         False,
         description="Write Debezium's values also where they are false, and take its defaults "

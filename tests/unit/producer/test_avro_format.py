@@ -139,9 +139,9 @@ def test_a_schema_becomes(schema: ConnectSchema, avro: Any) -> None:
     [
         (decimal(2, 10), {"scale": 2, "precision": 10, "logicalType": "decimal"}),
         (decimal(2), {"scale": 2, "precision": 64, "logicalType": "decimal"}),
-        # More digits after the point than digits: Avro's own decimal has no such numbers.
-        (decimal(5, 3), {"scale": 5, "precision": 3}),
-        (decimal(-2, 3), {"scale": -2, "precision": 3}),
+        # Avro's own decimal has no such numbers, but this is how Debezium's are registered.
+        (decimal(5, 3), {"scale": 5, "precision": 3, "logicalType": "decimal"}),
+        (decimal(-2, 3), {"scale": -2, "precision": 3, "logicalType": "decimal"}),
     ],
 )
 def test_a_decimal_tells_its_digits(schema: ConnectSchema, facts: dict[str, Any]) -> None:
@@ -163,7 +163,8 @@ def test_a_decimal_tells_its_digits(schema: ConnectSchema, facts: dict[str, Any]
         (ConnectSchema(MAP, keys=INT, items=TEXT, default={1: "b"}), [{"key": 1, "value": "b"}]),
         (ConnectSchema(BOOLEAN, optional=True), None),
         (ConnectSchema(BOOLEAN, optional=True, default=False), False),
-        (ConnectSchema(FLOAT64, optional=True, default=float("nan")), None),
+        (ConnectSchema(FLOAT64, optional=True, default=float("nan")), "NaN"),
+        (ConnectSchema(FLOAT64, optional=True, default=float("-inf")), "-Infinity"),
         (POINT.as_optional(), None),
     ],
 )

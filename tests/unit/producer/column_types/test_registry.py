@@ -157,8 +157,43 @@ def test_a_value_not_sent_is_marked_as_in_debezium() -> None:
     assert mark("numeric") is mark("timestamptz[]") is None
 
 
+def test_a_placeholder_that_is_no_text_is_bytes_where_bytes_can_stand() -> None:
+    modes = replace(DEBEZIUM, unavailable_value_placeholder=b"\x00\xffa")
+
+    def mark(name: str) -> Any:
+        column = known(name, modes)
+        return json_value(column.schema, column.unavailable)
+
+    assert mark("text") == "\x00\ufffda"
+    assert mark("bytea") == "AP9h"
+    assert mark("int4[]") == [0, -1, 97]
+    assert mark("uuid[]") == ["16873599-64b1-318e-bf01-9eee9d5f5465"]
+
+
 class TestDebeziumValues:
     """What `debezium_values` brings back of arrays and unknown types."""
+
+    def test_a_name_that_may_not_be_null_is_empty_where_unknown_types_are_left_out(self) -> None:
+        without = replace(DEBEZIUM, include_unknown_datatypes=False)
+        required = column_type(facts("name"), -1, without, not_null=True)
+        assert required is not None
+        assert required.parse(b"pg_class") == ""
+        assert required.encode_json(b"pg_class") == b'""'
+        with pytest.raises(ValueError, match="no value"):
+            known("name", without).parse(b"pg_class")
+
+    def test_an_array_of_ltree_has_no_value_with_a_null_in_it(self) -> None:
+        array = known("ltree[]", DEBEZIUM)
+        assert array.schema.items is not None
+        assert array.schema.items.optional
+        assert array.parse(b"{a.b}") == ["a.b"]
+        with pytest.raises(ValueError, match="with a null"):
+            array.parse(b"{a.b,NULL}")
+
+    def test_money_as_a_string_has_the_digits_of_its_text(self) -> None:
+        modes = replace(DEBEZIUM, decimal_handling_mode="string", money_fraction_digits=3)
+        assert known("money", modes).parse(b"$1.50") == "1.50"
+        assert known("money", replace(modes, debezium_values=False)).parse(b"$1.50") == "1.500"
 
     @pytest.mark.parametrize(
         "name", ["money[]", "name[]", "interval[]", "varbit[]", "xml[]", "point[]"]
