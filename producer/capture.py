@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from confluent_kafka.admin import AdminClient
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -48,12 +47,18 @@ from producer.kafka_publisher import KafkaPublisher
 from producer.offset_store import OffsetStore, OffsetWriter, offset_key, publication_key
 from producer.progress import InFlight, Progress
 from producer.replication_slot import drop_slot, slot_xmin
-from producer.replication_stream import PAYLOAD_AT, XLOG_DATA, keepalive, position_of
+from producer.replication_stream import (
+    MOST_MESSAGES,
+    PAYLOAD_AT,
+    XLOG_DATA,
+    keepalive,
+    position_of,
+)
 from producer.settings import ProducerSettings
 from producer.snapshot.state import SnapshotStore, Status, Step
 from producer.source import PreparedSource, prepare_source
 from runtime.errors import Retry, Stop
-from runtime.kafka_topics import ensure_topics, is_empty, partition_count
+from runtime.kafka_topics import admin_client, ensure_topics, is_empty, partition_count
 from schemas.change_id import Epoch, Lsn, format_lsn
 from schemas.topics import HEARTBEAT_PREFIX
 
@@ -183,7 +188,7 @@ class CaptureSession:
         )
         self._topics = self._assembly.topics
         self._known_topics: set[str] = set()
-        self._admin = AdminClient(kafka_client(settings))
+        self._admin = admin_client(kafka_client(settings))
         self._store: OffsetStore | None = None
         self._follower: StreamFollower | None = None
         existing_partitions = partition_count(self._admin, self._topics.wal)
@@ -309,7 +314,10 @@ class CaptureSession:
                 messages = self._stream.read(BUSY_READ_SECONDS if is_busy else READ_SECONDS)
                 # What Debezium calls the processing time: these have come together.
                 reply_requested = self._take(messages, time.time_ns() // 1000)
-                self._publisher.poll(0)
+                if 0 < len(messages) < MOST_MESSAGES:
+                    self._publisher.hurry()
+                else:
+                    self._publisher.poll(0)
                 self._acknowledge()
                 if follower is not None:
                     follower.on_idle(time.monotonic())

@@ -22,6 +22,7 @@ from runtime.errors import StageError
 QUEUE_MESSAGES = 50_000
 QUEUE_SLACK_KIB = 1024
 POLL_WHEN_FULL_SECONDS = 0.1
+HURRY_SECONDS = 0.005
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,8 @@ class KafkaPublisher:
                 "delivery.report.only.error": True,
                 "on_delivery": self._note_delivery,
                 "error_cb": self._note_error,
-            }
+            },
+            logger=log,
         )
         self._while_waiting = while_waiting
         self._failure: StageError | None = None
@@ -107,6 +109,10 @@ class KafkaPublisher:
         self._producer.poll(timeout_seconds)
         if self._failure is not None:
             raise self._failure
+
+    def hurry(self) -> None:
+        """Send what waits for company, and wait a moment for its acknowledgement."""
+        self.flush(HURRY_SECONDS)
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait for all acknowledgements; returns whether they came in time."""

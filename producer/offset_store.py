@@ -35,7 +35,13 @@ from producer.errors import DeliveryFailed, OffsetsNotCompacted, OffsetsUnreadab
 from producer.progress import STORE_SECONDS, StoredProgress
 from producer.source_state import StoredOffset
 from runtime.errors import StageError
-from runtime.kafka_topics import BrokersUnreachable, TopicSpec, ensure_topics, partition_count
+from runtime.kafka_topics import (
+    BrokersUnreachable,
+    TopicSpec,
+    admin_client,
+    ensure_topics,
+    partition_count,
+)
 from schemas.change_id import Lsn
 
 READ_SECONDS = 30.0
@@ -86,7 +92,8 @@ class OffsetStore:
                 "message.timeout.ms": 0,
                 "linger.ms": 0,
                 "error_cb": self._note_error,
-            }
+            },
+            logger=log,
         )
 
     @classmethod
@@ -95,7 +102,7 @@ class OffsetStore:
 
         `client` is librdkafka's configuration of the connection: servers, security.
         """
-        admin = AdminClient(dict(client))
+        admin = admin_client(client)
         if partition_count(admin, topic) is None:
             ensure_topics(admin, [TopicSpec(topic, 1, TOPIC_CONFIG)])
             log.info("no offset is stored yet in %s", topic)
@@ -255,7 +262,8 @@ def _read(client: Mapping[str, Any], topic: str) -> dict[str, bytes]:
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "auto.offset.reset": "error",
-        }
+        },
+        logger=log,
     )
     found: dict[str, bytes] = {}
     try:

@@ -7,8 +7,9 @@ the brokers' default limits, and those refuse a row of 5 MB.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
@@ -37,6 +38,14 @@ class TopicSpec:
     partitions: int = -1
     config: dict[str, str] = field(default_factory=dict)
     replication_factor: int = -1
+
+
+def admin_client(configuration: Mapping[str, Any]) -> AdminClient:
+    """Return a client for the requests below; it writes nothing into the log by itself.
+
+    Its requests raise what fails, and nobody polls it, which is what its lines would wait for.
+    """
+    return AdminClient({**configuration, "log_level": 0})
 
 
 def partition_count(

@@ -7,6 +7,7 @@ a chunk takes.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -48,6 +49,8 @@ KAFKA = {
     "delivery.report.only.error": True,
 }
 
+log = logging.getLogger(__name__)
+
 
 class ChunkReader:
     """Reads chunks one after the other. Raises Retry or Stop, and is not used after that."""
@@ -73,7 +76,8 @@ class ChunkReader:
                 "queue.buffering.max.kbytes": max(QUEUE_KIB, _largest_row_kib(kafka)),
                 **kafka,
                 "error_cb": self._note_error,
-            }
+            },
+            logger=log,
         )
 
     def read(self, table: SnapshotTable, records: TableRecords, chunk: Chunk) -> int:

@@ -32,7 +32,8 @@ class SignalTopic:
                 "enable.auto.commit": False,
                 # What was sent before the first start was meant for nobody.
                 "auto.offset.reset": "latest",
-            }
+            },
+            logger=log,
         )
         self._consumer.subscribe([topic])
 
