@@ -118,7 +118,6 @@ SNAPSHOTS = (
         hstore_handling_mode="map",
         include_unknown_datatypes="true",
     ),
-    configuration("snapshot-nanoseconds", VALUE_MODES[5].properties, snapshot_mode="initial"),
 )
 """What reads the rows that exist already, before it streams."""
 
@@ -126,7 +125,6 @@ _METADATA = {"provide.transaction.metadata": "true", "skipped.operations": "none
 
 EVENT_FORMS = (
     READABLE,
-    DEFAULTS,
     configuration("metadata-with-schemas", _METADATA),
     configuration(
         "quiet",
@@ -154,7 +152,7 @@ EVENT_FORMS = (
         WITHOUT_SCHEMAS,
         _METADATA,
         {"message.prefix.exclude.list": "app,audit.*"},
-        table_exclude_list=r"public\.key_.*,public\.parted_1",
+        table_exclude_list=r"public\.(key_|toast_).*,public\.parted_1",
         column_exclude_list=r"public\.one_key\.(amount|id),.*\.v",
     ),
     configuration(
@@ -168,9 +166,9 @@ EVENT_FORMS = (
     ),
     configuration(
         "keys",
-        WITHOUT_SCHEMAS,
+        {"key.converter.schemas.enable": "true", "value.converter.schemas.enable": "false"},
         {"message.key.columns": r"public\.one_key:name;(.*)\.two_keys:b,v;public\.no_key:b"},
-        table_include_list=r"public\.(one_key|two_keys|no_key)",
+        table_exclude_list=r"public\.toast_.*",
     ),
     configuration(
         "masks",
@@ -178,19 +176,18 @@ EVENT_FORMS = (
         {
             "column.mask.with.3.chars": r"public\.one_key\.note,.*\.day",
             "column.mask.with.0.chars": r".*\.doc",
+            "column.mask.with.7.chars": r"public\.two_keys\.a",
             "column.mask.hash.v2.SHA-256.with.salt.CzQMA0cB5K": r".*\.secret",
             "column.truncate.to.3.chars": r".*\.mail,.*\.b,.*\.c0",
+            "column.truncate.to.5.chars": r"public\.one_key\.name",
         },
         table_include_list=r"public\.(one_key|two_keys|no_key|toast_default)",
     ),
     configuration(
-        "long-hash",
-        {"column.mask.hash.v2.SHA-512.with.salt.s": r".*\.(name|mail)"},
-        table_include_list=r"public\.one_key",
-    ),
-    configuration(
         "avro-names",
+        {"column.mask.hash.v2.SHA-512.with.salt.s": r".*\.(name|mail)"},
         schema_name_adjustment_mode="avro",
+        field_name_adjustment_mode="avro",
         table_include_list=r"Odd\.Schema\..*,public\.one_key",
     ),
     configuration(
@@ -200,15 +197,10 @@ EVENT_FORMS = (
         table_include_list=r"Odd\.Schema\..*,public\.one_key",
     ),
     configuration(
-        "avro-fields",
-        WITHOUT_SCHEMAS,
-        field_name_adjustment_mode="avro",
-        table_include_list=r"Odd\.Schema\..*,public\.one_key",
-    ),
-    configuration(
         "source-types",
         {"column.propagate.source.type": r".*\.one_key\..*"},
         {"datatype.propagate.source.type": r".*\.int4,.*\.VARCHAR"},
+        {"column.mask.hash.v2.SHA-256.with.salt.s": r"public\.one_key\.secret"},
         table_include_list=r"public\.(one_key|two_keys)",
     ),
     configuration(
@@ -224,25 +216,15 @@ EVENT_FORMS = (
         unavailable_value_placeholder="hex:00ff61",
         table_include_list=r"public\.toast_.*",
     ),
+    # Records without a key go anywhere.
     configuration(
-        "names",
+        "names-and-partitions",
         WITHOUT_SCHEMAS,
         _METADATA,
         topic_delimiter="-",
         topic_transaction="tx",
-        table_include_list=r"public\.(one_key|key_only)",
-    ),
-    configuration(
-        "key-with-schema",
-        {"key.converter.schemas.enable": "true", "value.converter.schemas.enable": "false"},
-        _METADATA,
-    ),
-    # Records without a key go anywhere.
-    configuration(
-        "partitions",
-        WITHOUT_SCHEMAS,
-        {"topic.creation.default.partitions": "5"},
-        table_include_list=r"public\.(one_key|full_identity|parted_.)",
+        topic_creation_default_partitions="5",
+        table_include_list=r"public\.(one_key|key_only|full_identity|parted_.)",
     ),
 )
 """Everything about events that is not a value, one or two things in each."""
@@ -265,6 +247,18 @@ HONEST = configuration(
     provide_transaction_metadata="true",
 )
 """A configuration that does not ask for Debezium's false values, and does not stop at any."""
+
+
+def avro_configurations(converters: Mapping[str, str]) -> tuple[Configuration, ...]:
+    """Return configurations with those converters, whose names Avro can hold."""
+    avro = {
+        **converters,
+        "schema.name.adjustment.mode": "avro",
+        "field.name.adjustment.mode": "avro",
+    }
+    readable = {k: v for k, v in READABLE.properties.items() if ".schemas.enable" not in k}
+    return configuration("avro-defaults", avro), configuration("avro-readable", readable, avro)
+
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "decimal.handling.mode": ("precise", "double", "string"),

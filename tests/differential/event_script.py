@@ -138,6 +138,8 @@ _CHANGES = (
     "UPDATE two_keys SET v = 'w'",
     "UPDATE two_keys SET b = 3 WHERE a = 'x'",
     "DELETE FROM two_keys",
+    "INSERT INTO two_keys (a, b, v) VALUES (E'a\\nline', 4, 'v')",
+    "UPDATE two_keys SET b = 5",
     "INSERT INTO no_key VALUES (1, 'a'), (1, 'a'), (NULL, NULL)",
     "UPDATE no_key SET b = 'b' WHERE a = 1",
     "UPDATE no_key SET a = a",

@@ -1,19 +1,17 @@
 """How the producer's events differ from Debezium's on purpose. Pure.
 
 These are all: where an event of Debezium's says what was never stored, the producer's says what
-was, unless `bemi.debezium.values=true`. A difference that no rule here covers is a fault of the
-producer, and a rule that covers none is out of date.
+was, unless `bemi.debezium.values=true`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from tests.differential.comparison import ABSENT, RECORD, Difference
+from tests.differential.rules import Rule, kind_of
 
-_COLUMN = re.compile(r"^value\.(before|after)\.(?:n_|d\d_)?(?P<kind>\w+)")
 _WITH_DEFAULT = re.compile(r"^value\.(before|after)\.d\d_")
 
 LEFT_OUT_BY_DEBEZIUM = frozenset(
@@ -60,20 +58,6 @@ FALSE_VALUES: Mapping[str, str] = {
 """Kinds of which Debezium reports some value as another one, and what is lost."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Differences of one cause."""
-
-    name: str
-    covers: Callable[[Difference], bool]
-
-
-def kind_of(difference: Difference) -> str | None:
-    """Return the kind of the column that the difference is in."""
-    found = _COLUMN.match(difference.path)
-    return found["kind"] if found else None
-
-
 def _value_rule(kind: str) -> Rule:
     return Rule(f"{kind}: {FALSE_VALUES[kind]}", lambda difference: kind_of(difference) == kind)
 
@@ -112,14 +96,3 @@ RULES: tuple[Rule, ...] = (
     *(_left_out_rule(kind) for kind in sorted(LEFT_OUT_BY_DEBEZIUM)),
     *(_value_rule(kind) for kind in FALSE_VALUES),
 )
-
-
-def unexplained(differences: Iterable[Difference]) -> list[Difference]:
-    """Return the differences that no rule covers."""
-    return [d for d in differences if not any(rule.covers(d) for rule in RULES)]
-
-
-def unused(differences: Iterable[Difference]) -> list[str]:
-    """Return the names of the rules that cover no difference."""
-    found = list(differences)
-    return [rule.name for rule in RULES if not any(rule.covers(d) for d in found)]

@@ -5,25 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.differential.configurations import EVENT_FORMS, HEARTBEATS
-from tests.differential.conftest import Compare, assert_no_difference
-from tests.differential.event_script import event_steps
+from tests.differential.conftest import Compare, Outcomes, assert_no_difference
 from tests.differential.script import Step
-from tests.differential.sides import Outcome
-
-
-@pytest.fixture(scope="module")
-def outcomes(compare: Compare) -> dict[str, Outcome]:
-    """All configurations at once on the same statements: what costs is to start."""
-    with compare(EVENT_FORMS) as comparison:
-        comparison.sides.start()
-        comparison.sides.run(event_steps())
-        assert not comparison.sides.errors
-        return comparison.outcomes()
 
 
 @pytest.mark.parametrize("name", [configuration.name for configuration in EVENT_FORMS])
-def test_events_are_those_of_debezium(name: str, outcomes: dict[str, Outcome]) -> None:
-    assert_no_difference([outcomes[name]])
+def test_events_are_those_of_debezium(name: str, events: Outcomes) -> None:
+    assert_no_difference([events[name]])
 
 
 def test_heartbeats_are_those_of_debezium(compare: Compare) -> None:

@@ -1,0 +1,98 @@
+"""How the producer's events differ from Debezium's whatever is asked for. Pure.
+
+These are all that remain with `bemi.debezium.values=true`: what docs/debezium.md lists under
+"What the setting does not restore", as far as a record shows it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+
+from tests.differential.comparison import MESSAGES, Difference
+from tests.differential.rules import Rule, kind_of
+
+_JAVA_OBJECT = re.compile(r"^\[L[\w.$]+;@[0-9a-f]+$")
+_KEY_CHANGES = ("headers.__debezium.newkey", "headers.__debezium.oldkey")
+# Debezium's and the producer's, as counts of days and as dates.
+_INFINITIES_BY_JAVA = (
+    (-622191234, -2147472692),
+    ("+292278994-08-16Z", "-5877611-06-21Z"),
+)
+_IDES_OF_MARCH_WITHOUT_BC = ((-703383, -735160), ("0044-03-15Z", "-0043-03-15Z"))
+_HUNDREDS = "." + "0" * 2046
+
+
+def _pair(difference: Difference) -> tuple[object, object]:
+    return difference.debezium, difference.ours
+
+
+def _is_same_real(d: Difference) -> bool:
+    """Tell whether both are numbers of nine digits at most that are one and the same `real`."""
+    numbers = [value for value in _pair(d) if isinstance(value, float)]
+    # What has more digits is a double precision.
+    if len(numbers) < 2 or any(number != float(f"{number:.9g}") for number in numbers):
+        return False
+    try:
+        return struct.pack(">f", numbers[0]) == struct.pack(">f", numbers[1])
+    except OverflowError:
+        return False
+
+
+def _is_same_but_for_control_characters(d: Difference) -> bool:
+    if d.path not in _KEY_CHANGES or not isinstance(d.debezium, str):
+        return False
+    try:
+        theirs = json.loads(d.debezium.encode("latin-1"), strict=False)
+    except ValueError:
+        return False
+    return bool(theirs == d.ours)
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("Java before 19 writes more digits of some reals than tell them apart", _is_same_real),
+    Rule(
+        "an array in an array of texts is the address of a Java object",
+        lambda d: d.ours is None and bool(_JAVA_OBJECT.match(str(d.debezium))),
+    ),
+    Rule(
+        "java.sql.Date, which Debezium reads arrays of dates by, has no years before Christ",
+        lambda d: d.path.endswith("]") and _pair(d) in _IDES_OF_MARCH_WITHOUT_BC,
+    ),
+    Rule(
+        "java.sql.Date has an infinity of its own in arrays",
+        lambda d: d.path.endswith("]") and _pair(d) in _INFINITIES_BY_JAVA,
+    ),
+    Rule(
+        "java.sql.Date has an infinity of its own in snapshots",
+        lambda d: not d.path.endswith("]") and _pair(d) in _INFINITIES_BY_JAVA,
+    ),
+    Rule(
+        "a negative scale is 2046 zeros in snapshots",
+        lambda d: d.debezium == f"{d.ours}{_HUNDREDS}",
+    ),
+    Rule(
+        "the zero of a domain over numeric that was not sent",
+        lambda d: kind_of(d) == "domain_numeric_unbounded" and _pair(d) == ("0", ""),
+    ),
+    Rule(
+        "a key whose column is masked stands in clear text",
+        lambda d: (
+            d.path in ("key.a", *(f"{name}.a" for name in _KEY_CHANGES)) and d.ours == "*" * 7
+        ),
+    ),
+    Rule(
+        "the messages of a transaction are named after a Java object in END",
+        lambda d: d.path.endswith(f"data_collections.{MESSAGES}.name"),
+    ),
+    Rule(
+        "each message is counted as the first of a collection of its own",
+        lambda d: (
+            d.topic.endswith("message")
+            and d.path.endswith("transaction.data_collection_order")
+            and d.debezium == 1
+        ),
+    ),
+    Rule("control characters stand raw in a header", _is_same_but_for_control_characters),
+)
