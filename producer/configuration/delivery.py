@@ -161,9 +161,10 @@ class DeliverySettings(StageSettings):
         "producer's own bound.",
     )
     linger_ms: Annotated[float, Property("bemi.linger.ms")] = Field(
-        5.0,
+        50.0,
         ge=0,
-        description="How long a record may wait for others to share a request, in milliseconds.",
+        description="How long a record may wait for others to share a request, in milliseconds, "
+        "while there is more to read; with nothing more to read it is sent at once.",
     )
     compression_type: Annotated[
         Literal["none", "gzip", "snappy", "lz4", "zstd"],
