@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -15,76 +11,9 @@ import pytest
 from deploy.local.ports import free_port
 from deploy.local.postgres import LocalPostgres
 from schemas.change_id import parse_lsn
-from schemas.topics import Topics
-from tests.fixtures.kafka import KafkaBroker
-from tests.fixtures.postgres import Database, PostgresServer
-from tests.fixtures.stages import StageProcess, StartStage
-from tests.fixtures.topics import TopicRecord, read_topic
+from tests.fixtures.capture import Capture
+from tests.fixtures.postgres import PostgresServer
 from tests.fixtures.waiting import eventually
-
-HEARTBEAT_MS = "500"
-
-
-@dataclass
-class Capture:
-    """A database, its producer and the topics between."""
-
-    database: Database
-    connection: psycopg.Connection[tuple[object, ...]]
-    kafka_broker: KafkaBroker
-    topic_prefix: str
-    start_stage: StartStage
-    environ: dict[str, str] = field(default_factory=dict)
-
-    def start(self, **environ: str) -> StageProcess:
-        stage = self.start_stage("producer", ["bemi-producer"], {**self.environ, **environ})
-        eventually(lambda: "ready" in stage.output())
-        return stage
-
-    def records(self, topic: str) -> list[TopicRecord]:
-        return read_topic(self.kafka_broker.bootstrap_servers, topic)
-
-    def table(self, name: str, pg_schema: str = "public") -> list[TopicRecord]:
-        return self.records(Topics(self.topic_prefix).table(pg_schema, name))
-
-    def wait_for(self, table: str, count: int) -> list[Any]:
-        def check() -> list[Any]:
-            values = [record.json() for record in self.table(table)]
-            assert len(values) >= count
-            return values
-
-        return eventually(check, 60)
-
-    def execute(self, query: str, parameters: list[object] | None = None) -> list[Any]:
-        cursor = self.connection.execute(query, parameters)
-        return cursor.fetchall() if cursor.description else []
-
-    @property
-    def slot_name(self) -> str:
-        return self.environ["BEMI_PRODUCER_SLOT_NAME"]
-
-    def confirmed_lsn(self) -> int:
-        query = "SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = %s"
-        return parse_lsn(self.execute(query, [self.slot_name])[0][0])
-
-    def current_lsn(self) -> int:
-        return parse_lsn(self.execute("SELECT pg_current_wal_lsn()::text")[0][0])
-
-
-@pytest.fixture
-def capture(
-    database: Database, kafka_broker: KafkaBroker, topic_prefix: str, start_stage: StartStage
-) -> Iterator[Capture]:
-    environ = database.environ | {
-        "BEMI_KAFKA_BOOTSTRAP_SERVERS": kafka_broker.bootstrap_servers,
-        "BEMI_TOPIC_PREFIX": topic_prefix,
-        # Slots belong to the whole server.
-        "BEMI_PRODUCER_SLOT_NAME": database.name,
-        "BEMI_PRODUCER_HEARTBEAT_INTERVAL_MS": HEARTBEAT_MS,
-        "BEMI_PRODUCER_STATUS_UPDATE_INTERVAL_MS": "1000",
-    }
-    with closing(database.connect()) as connection:
-        yield Capture(database, connection, kafka_broker, topic_prefix, start_stage, environ)
 
 
 def test_publication_and_slot_are_made_once(capture: Capture) -> None:
@@ -102,7 +31,7 @@ def test_changes_made_while_it_was_down_arrive(capture: Capture) -> None:
     capture.start().terminate()
     capture.execute("INSERT INTO todo VALUES (1, 'Sleep')")
     capture.start()
-    assert [v["after"] for v in capture.wait_for("todo", 1)] == [{"id": 1, "task": "Sleep"}]
+    assert [v["after"] for v in capture.values("todo", 1)] == [{"id": 1, "task": "Sleep"}]
 
 
 POINT_WKB = "AQEAAAAAAAAAAADwPwAAAAAAAABA"
@@ -170,7 +99,7 @@ def test_every_column_type_arrives_with_its_value(capture: Capture) -> None:
     capture.execute("ALTER TABLE everything REPLICA IDENTITY FULL")
     # A role's own settings must not change what a value looks like.
     user = capture.environ["DB_USER"]
-    database = capture.database.name
+    database = capture.environ["DB_NAME"]
     for setting in ("datestyle = 'German'", "timezone = 'Asia/Tokyo'", "bytea_output = 'escape'"):
         capture.execute(f'ALTER ROLE "{user}" IN DATABASE "{database}" SET {setting}')
     capture.start()
@@ -179,7 +108,7 @@ def test_every_column_type_arrives_with_its_value(capture: Capture) -> None:
     capture.execute(f"INSERT INTO everything VALUES (1, {literals})")
     capture.execute("INSERT INTO everything (id) VALUES (2)")
     capture.execute("DELETE FROM everything WHERE id = 1")
-    full, empty, deleted, _tombstone = capture.wait_for("everything", 4)
+    full, empty, deleted, _tombstone = capture.values("everything", 4)
     expected = {f"c{i}": value for i, (_, _, value) in enumerate(TYPES_AND_VALUES)}
     assert full["after"] == {"id": 1, **expected}
     assert empty["after"] == {"id": 2, **dict.fromkeys(expected)}
@@ -192,7 +121,7 @@ def test_a_row_larger_than_kafkas_default_limit_arrives(capture: Capture) -> Non
     capture.execute(
         "INSERT INTO note SELECT 1, string_agg(md5(i::text), '') FROM generate_series(1, 165000) i"
     )
-    (value,) = capture.wait_for("note", 1)
+    (value,) = capture.values("note", 1)
     assert len(value["after"]["body"]) == 165_000 * 32
 
 
@@ -201,7 +130,7 @@ def test_a_table_without_a_key_can_still_be_updated_and_has_its_before(capture: 
     capture.start()
     capture.execute("INSERT INTO log VALUES ('a')")
     capture.execute("UPDATE log SET line = 'b'")
-    _, update = capture.wait_for("log", 2)
+    _, update = capture.values("log", 2)
     assert (update["before"], update["after"]) == ({"line": "a"}, {"line": "b"})
     assert [record.key for record in capture.table("log")] == [None, None]
 
@@ -211,7 +140,7 @@ def test_the_key_is_the_primary_key_although_the_identity_is_full(capture: Captu
     capture.execute("ALTER TABLE pair REPLICA IDENTITY FULL")
     capture.start()
     capture.execute("INSERT INTO pair VALUES ('x', 1, 'n')")
-    capture.wait_for("pair", 1)
+    capture.values("pair", 1)
     assert [record.key for record in capture.table("pair")] == [b'{"b":"x","a":1}']
 
 
@@ -222,8 +151,8 @@ def test_the_sinks_tables_and_their_partitions_are_not_captured(capture: Capture
     capture.start()
     capture.execute("INSERT INTO changes VALUES (1, now())")
     capture.execute("INSERT INTO todo VALUES (1)")
-    capture.wait_for("todo", 1)
-    wal = capture.records(Topics(capture.topic_prefix).wal)
+    capture.values("todo", 1)
+    wal = capture.records(capture.topics.wal)
     assert [
         r.json().get("op") or r.json()["status"] for r in wal if "todo" not in str(r.value)
     ] == ["BEGIN"]
@@ -247,7 +176,7 @@ def test_a_partition_of_the_sinks_table_dropped_since_is_not_captured(capture: C
     capture.execute("DROP TABLE changes")
     capture.execute("INSERT INTO todo VALUES (1)")
     capture.start()
-    capture.wait_for("todo", 1)
+    capture.values("todo", 1)
     assert capture.table("bemi_changes_default") == []
 
 
@@ -259,7 +188,7 @@ def test_a_column_added_while_it_runs_is_in_the_next_event(capture: Capture) -> 
     capture.execute("INSERT INTO todo VALUES (2, 'y')")
     capture.execute("ALTER TABLE todo DROP COLUMN id")
     capture.execute("INSERT INTO todo VALUES ('z')")
-    rows = [value["after"] for value in capture.wait_for("todo", 3)]
+    rows = [value["after"] for value in capture.values("todo", 3)]
     assert rows == [{"id": 1}, {"id": 2, "task": "y"}, {"task": "z"}]
 
 
@@ -269,14 +198,14 @@ def test_rows_of_a_table_dropped_since_still_arrive(capture: Capture) -> None:
     capture.execute("INSERT INTO todo VALUES (1, 'a')")
     capture.execute("DROP TABLE todo")
     capture.start()
-    assert [value["after"] for value in capture.wait_for("todo", 1)] == [{"id": 1, "task": "a"}]
+    assert [value["after"] for value in capture.values("todo", 1)] == [{"id": 1, "task": "a"}]
 
 
 def test_nothing_is_confirmed_that_kafka_has_not_acknowledged(capture: Capture) -> None:
     capture.execute("CREATE TABLE todo (id int PRIMARY KEY)")
     capture.start()
     capture.execute("INSERT INTO todo VALUES (0)")
-    capture.wait_for("todo", 1)
+    capture.values("todo", 1)
     capture.kafka_broker.kill()
     try:
         before = capture.current_lsn()
@@ -292,7 +221,7 @@ def test_nothing_is_confirmed_that_kafka_has_not_acknowledged(capture: Capture) 
         assert capture.confirmed_lsn() <= before
     finally:
         capture.kafka_broker.start()
-    capture.wait_for("todo", 2)
+    capture.values("todo", 2)
     eventually(lambda: capture.confirmed_lsn() >= after)
 
 
@@ -309,7 +238,7 @@ def test_the_slot_moves_on_while_only_another_database_is_busy(
 
 def test_heartbeats_are_published(capture: Capture) -> None:
     capture.start()
-    heartbeat = Topics(capture.topic_prefix).heartbeat
+    heartbeat = capture.topics.heartbeat
     records = eventually(lambda: capture.records(heartbeat))
     assert records[0].partition == 0
     assert json.loads(records[0].key or b"") == {"serverName": capture.topic_prefix}
@@ -327,7 +256,7 @@ def test_a_killed_producer_loses_and_misplaces_nothing(capture: Capture) -> None
             )
         stage.kill()
         stage = capture.start()
-    wal = Topics(capture.topic_prefix).wal
+    wal = capture.topics.wal
 
     def ids() -> dict[tuple[int, int], int]:
         found: dict[tuple[int, int], int] = {}
@@ -356,36 +285,32 @@ def test_it_reconnects_when_the_server_cuts_its_connections(capture: Capture) ->
     )
     eventually(lambda: "trying again" in stage.output())
     capture.execute("INSERT INTO todo VALUES (1)")
-    capture.wait_for("todo", 1)
+    capture.values("todo", 1)
     assert stage.is_running
 
 
 def test_a_second_producer_waits_and_takes_over(capture: Capture) -> None:
     capture.execute("CREATE TABLE todo (id int PRIMARY KEY)")
     first = capture.start()
-    second = capture.start_stage("standby", ["bemi-producer"], capture.environ)
+    second = capture.launch()
     eventually(lambda: "is active for PID" in second.output())
     capture.execute("INSERT INTO todo VALUES (1)")
-    capture.wait_for("todo", 1)
+    capture.values("todo", 1)
     first.kill()
     eventually(lambda: "ready" in second.output())
     capture.execute("INSERT INTO todo VALUES (2)")
-    assert [value["after"]["id"] for value in capture.wait_for("todo", 2)][-1] == 2
+    assert [value["after"]["id"] for value in capture.values("todo", 2)][-1] == 2
 
 
 def test_a_slot_dropped_behind_its_back_is_not_made_again_unasked(capture: Capture) -> None:
     capture.execute("CREATE TABLE todo (id int PRIMARY KEY)")
     stage = capture.start()
     capture.execute("INSERT INTO todo VALUES (1)")
-    capture.wait_for("todo", 1)
+    capture.values("todo", 1)
     stage.terminate()
-    # The server frees the slot a moment after the process has ended.
-    in_use = "SELECT active FROM pg_replication_slots WHERE slot_name = %s"
-    eventually(lambda: capture.execute(in_use, [capture.slot_name]) == [(False,)])
+    capture.wait_until_slot_is_free()
     capture.execute("SELECT pg_drop_replication_slot(%s)", [capture.slot_name])
-    refused = capture.start_stage("refused", ["bemi-producer"], capture.environ)
-    assert refused.wait(30) == 2
-    assert "BEMI_PRODUCER_ACCEPT_GAP" in refused.output()
+    assert "BEMI_PRODUCER_ACCEPT_GAP" in capture.refused()
     capture.start(BEMI_PRODUCER_ACCEPT_GAP="true")
 
 
@@ -393,9 +318,7 @@ def test_a_slot_of_another_plugin_is_refused(capture: Capture) -> None:
     capture.execute(
         "SELECT pg_create_logical_replication_slot(%s, 'test_decoding')", [capture.slot_name]
     )
-    stage = capture.start_stage("refused", ["bemi-producer"], capture.environ)
-    assert stage.wait(30) == 2
-    assert "BEMI_PRODUCER_SLOT_NAME" in stage.output()
+    assert "BEMI_PRODUCER_SLOT_NAME" in capture.refused()
 
 
 @pytest.mark.parametrize(
@@ -405,9 +328,7 @@ def test_a_slot_of_another_plugin_is_refused(capture: Capture) -> None:
 def test_a_login_that_cannot_work_is_refused(
     capture: Capture, environ: dict[str, str], advice: str
 ) -> None:
-    stage = capture.start_stage("refused", ["bemi-producer"], {**capture.environ, **environ})
-    assert stage.wait(30) == 2
-    assert advice in stage.output()
+    assert advice in capture.refused(**environ)
 
 
 def test_a_server_without_logical_wal_is_refused_with_what_to_run(
@@ -418,16 +339,13 @@ def test_a_server_without_logical_wal_is_refused_with_what_to_run(
     )
     server.start()
     try:
-        environ = {
-            **capture.environ,
-            "DB_HOST": server.host,
-            "DB_PORT": str(server.port),
-            "DB_NAME": "postgres",
-            "DB_USER": server.user,
-            "DB_PASSWORD": server.password,
-        }
-        stage = capture.start_stage("refused", ["bemi-producer"], environ)
-        assert stage.wait(30) == 2
-        assert "ALTER SYSTEM SET wal_level = logical" in stage.output()
+        said = capture.refused(
+            DB_HOST=server.host,
+            DB_PORT=str(server.port),
+            DB_NAME="postgres",
+            DB_USER=server.user,
+            DB_PASSWORD=server.password,
+        )
+        assert "ALTER SYSTEM SET wal_level = logical" in said
     finally:
         server.kill()
