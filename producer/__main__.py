@@ -1,6 +1,6 @@
 """Start the producer: `bemi-producer`.
 
-PostgreSQL WAL -> replication_stream -> pgoutput -> relations + column_values -> change_events
+PostgreSQL WAL -> replication_stream -> pgoutput -> relations + column_types -> change_events
 -> kafka_publisher -> topics; progress flows back to the slot.
 """
 

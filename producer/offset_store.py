@@ -46,7 +46,6 @@ from schemas.change_id import Lsn
 
 READ_SECONDS = 30.0
 REQUEST_SECONDS = 30.0
-CLOSE_SECONDS = 5.0
 
 # The active segment is never compacted, so it is kept small: a start reads what remains of
 # the closed ones and all of it. A megabyte is the smallest that brokers allow.

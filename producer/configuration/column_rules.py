@@ -91,10 +91,6 @@ class ColumnRule:
             return self.of_text(value)
         return self.of_bytes(value) if isinstance(value, bytes) else value
 
-    def of_utf8(self, text: bytes) -> bytes:
-        """Return what stands for PostgreSQL's text of a column whose value is that text."""
-        return self.of_text(text.decode()).encode()
-
 
 @dataclass(frozen=True, slots=True)
 class _Named:

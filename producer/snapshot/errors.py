@@ -1,20 +1,15 @@
 """The snapshots' errors, by what has to be done about them.
 
 Retry  TableChanged, ReaderDied
-Stop   SnapshotRefused
 """
 
 from __future__ import annotations
 
-from runtime.errors import Retry, Stop
+from runtime.errors import Retry
 
 
 class TableChanged(Retry):
     """A table was truncated or rewritten while it was read; it is read again."""
-
-
-class SnapshotRefused(Stop):
-    """A table cannot be read as the settings ask."""
 
 
 class ReaderDied(Retry):
