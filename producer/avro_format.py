@@ -4,14 +4,15 @@ The result is what Confluent's AvroData makes of the schema, property for proper
 order, printed as Avro's Java library prints it: a registry that has the schema from Debezium
 finds the same one. `avro_encoding` writes the values.
 
-A struct's default is left out, as in Debezium: Avro has no form for it that others read. Nor has
-Avro one for NaN and the infinities; they are named, as AvroData names them.
+Two defaults are left out, because Avro has no form for them: that of a struct, which Debezium
+does not have either, and NaN or an infinity, with whose name registries refuse the schema.
 
 Shape: Confluent's `AvroData` (kafka-connect-avro-data); Apache Avro 1.12, "Schema Declaration".
 """
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any, Final
 
 import orjson
@@ -30,7 +31,6 @@ from producer.connect_schema import (
     STRING,
     STRUCT,
     ConnectSchema,
-    json_float,
 )
 from producer.name_adjustment import is_field_name, is_full_name
 from runtime.errors import Stop
@@ -212,8 +212,11 @@ def _properties(schema: ConnectSchema) -> dict[str, Any]:
 
 
 def default_of(schema: ConnectSchema) -> Any:
-    """Return the default that the Avro schema has: none of a struct."""
-    return None if schema.type == STRUCT else schema.default
+    """Return the default that Avro can have: no struct, as in Debezium, and no NaN."""
+    default = schema.default
+    if schema.type == STRUCT or (isinstance(default, float) and not isfinite(default)):
+        return None
+    return default
 
 
 def _default_json(schema: ConnectSchema, value: Any) -> Any:
@@ -222,8 +225,6 @@ def _default_json(schema: ConnectSchema, value: Any) -> Any:
     if schema.type == BYTES:
         # Avro's own rule: each byte is the character of that code.
         return value.decode("latin-1")
-    if isinstance(value, float):
-        return json_float(value)
     if schema.type == STRUCT:
         return {name: _default_json(child, value.get(name)) for name, child in schema.fields}
     if schema.type == ARRAY:

@@ -163,8 +163,8 @@ def test_a_decimal_tells_its_digits(schema: ConnectSchema, facts: dict[str, Any]
         (ConnectSchema(MAP, keys=INT, items=TEXT, default={1: "b"}), [{"key": 1, "value": "b"}]),
         (ConnectSchema(BOOLEAN, optional=True), None),
         (ConnectSchema(BOOLEAN, optional=True, default=False), False),
-        (ConnectSchema(FLOAT64, optional=True, default=float("nan")), "NaN"),
-        (ConnectSchema(FLOAT64, optional=True, default=float("-inf")), "-Infinity"),
+        (ConnectSchema(FLOAT64, optional=True, default=float("nan")), None),
+        (ConnectSchema(FLOAT64, optional=True, default=float("-inf")), None),
         (POINT.as_optional(), None),
     ],
 )
