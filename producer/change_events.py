@@ -244,6 +244,10 @@ class ChangeEvents:
                 transaction.touched_own = True
             return self.heartbeat(now_us) if message.prefix == HEARTBEAT_PREFIX else []
         records: list[Record] = []
+        # A gap is never left out: it is what an auditor has to see.
+        is_published = message.prefix == GAP_PREFIX or self._output.publishes_message(
+            message.prefix
+        )
         if transaction is None:
             # As in Debezium, for which such a message is a commit of its own.
             self._last_commit_lsn = lsn
@@ -251,13 +255,11 @@ class ChangeEvents:
         else:
             if not transaction.is_announced:
                 records += self._announce(transaction)
-            transaction.count_event(MESSAGES_COLLECTION)
+            if is_published or self._wal is not None:
+                transaction.count_event(MESSAGES_COLLECTION)
             source = transaction.source("", "")
         record = None
-        # A gap is never left out: it is what an auditor has to see.
-        if self._tables is not None and (
-            message.prefix == GAP_PREFIX or self._output.publishes_message(message.prefix)
-        ):
+        if self._tables is not None and is_published:
             record = self._tables.message(transaction, message, source, lsn, now_us)
             records.append((self._topics.message, *record, None, ANY_PARTITION))
         if self._wal is not None and transaction is not None:

@@ -25,6 +25,7 @@ from producer.snapshot.chunks import Chunk, SnapshotTable
 from producer.snapshot.copied_rows import Message as RowMessage
 from producer.snapshot.copy_lines import copy_lines
 from producer.snapshot.errors import TableChanged
+from producer.snapshot.marks import Mark
 from producer.snapshot.shared_snapshot import seen_under
 from producer.snapshot.statements import copy_chunk
 from producer.snapshot.table_records import TableRecords
@@ -113,6 +114,9 @@ class ChunkReader:
             self._publish(records.topic, messages)
         if last_mark is not None:
             now_us = time.time_ns() // 1000
+            # A snapshot's first row is that rather than the last of its table.
+            if first_mark is Mark.FIRST and last_mark is not Mark.LAST:
+                last_mark = first_mark
             marked = [records.marked(line, last_mark, now_us) for line in held]
             self._publish(records.topic, marked)
         return rows
