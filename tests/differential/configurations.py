@@ -216,13 +216,14 @@ EVENT_FORMS = (
         unavailable_value_placeholder="hex:00ff61",
         table_include_list=r"public\.toast_.*",
     ),
-    # Records without a key go anywhere.
     configuration(
         "names-and-partitions",
         WITHOUT_SCHEMAS,
         _METADATA,
         topic_delimiter="-",
         topic_transaction="tx",
+        # Records without a key go anywhere, those of truncates too.
+        skipped_operations="t",
         topic_creation_default_partitions="5",
         table_include_list=r"public\.(one_key|key_only|full_identity|parted_.)",
     ),

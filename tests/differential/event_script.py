@@ -84,6 +84,7 @@ _TABLES = (
     " NOT NULL, note text DEFAULT 'none', made timestamptz NOT NULL DEFAULT now(),"
     " flag boolean NOT NULL DEFAULT true, day date, doc jsonb, secret text, mail varchar(60))",
     "CREATE TABLE two_keys (b int, v text, a text, PRIMARY KEY (a, b))",
+    "CREATE TABLE text_key (id text PRIMARY KEY)",
     "CREATE TABLE no_key (a int, b text)",
     "ALTER TABLE no_key REPLICA IDENTITY FULL",
     "CREATE TABLE insert_only (a int, b text)",
@@ -138,8 +139,8 @@ _CHANGES = (
     "UPDATE two_keys SET v = 'w'",
     "UPDATE two_keys SET b = 3 WHERE a = 'x'",
     "DELETE FROM two_keys",
-    "INSERT INTO two_keys (a, b, v) VALUES (E'a\\nline', 4, 'v')",
-    "UPDATE two_keys SET b = 5",
+    "INSERT INTO text_key VALUES (E'a\\nline')",
+    "UPDATE text_key SET id = E'another\\nline'",
     "INSERT INTO no_key VALUES (1, 'a'), (1, 'a'), (NULL, NULL)",
     "UPDATE no_key SET b = 'b' WHERE a = 1",
     "UPDATE no_key SET a = a",

@@ -46,6 +46,7 @@ FALSE_VALUES: Mapping[str, str] = {
     "interval_3": "a microsecond is lost in floating point",
     "array_of_bit_1": "the array becomes NULL",
     "array_of_bit_7": "the array becomes NULL",
+    "array_of_text": "arrays in the array become addresses of Java objects",
     "array_of_integer": "arrays in the array become NULL",
     "array_of_ltree": "an array of NULL becomes NULL",
     "array_of_tsvector": "an array of NULL becomes NULL",

@@ -10,17 +10,29 @@ import json
 import re
 import struct
 
-from tests.differential.comparison import MESSAGES, Difference
+from tests.differential.comparison import ABSENT, MESSAGES, RECORD, Difference
 from tests.differential.rules import Rule, kind_of
 
 _JAVA_OBJECT = re.compile(r"^\[L[\w.$]+;@[0-9a-f]+$")
 _KEY_CHANGES = ("headers.__debezium.newkey", "headers.__debezium.oldkey")
-# Debezium's and the producer's, as counts of days and as dates.
+_HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
+_HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")
+_NAN_DEFAULT = re.compile(r"\.d1_double_precision\.(type\[[01]\]|default)$")
+# Debezium's and the producer's, as counts and as texts.
 _INFINITIES_BY_JAVA = (
     (-622191234, -2147472692),
     ("+292278994-08-16Z", "-5877611-06-21Z"),
+    (-625821272, -2147472691),
+    ("+292269055-12-02Z", "-5877611-06-22Z"),
 )
-_IDES_OF_MARCH_WITHOUT_BC = ((-703383, -735160), ("0044-03-15Z", "-0043-03-15Z"))
+_IDES_OF_MARCH_BY_JAVA = (
+    (-703383, -735160),
+    ("0044-03-15Z", "-0043-03-15Z"),
+    (-63517953600000, -63517780800000),
+    (-63517953600000000, -63517780800000000),
+    ("-0043-03-13T12:00:00Z", "-0043-03-15T12:00:00Z"),
+    ("0044-03-15T12:00:00.000000Z", "-0043-03-15T12:00:00.000000Z"),
+)
 _HUNDREDS = "." + "0" * 2046
 
 
@@ -57,8 +69,14 @@ RULES: tuple[Rule, ...] = (
         lambda d: d.ours is None and bool(_JAVA_OBJECT.match(str(d.debezium))),
     ),
     Rule(
-        "java.sql.Date, which Debezium reads arrays of dates by, has no years before Christ",
-        lambda d: d.path.endswith("]") and _pair(d) in _IDES_OF_MARCH_WITHOUT_BC,
+        "arrays of dates and times are read by java.sql, whose calendar is Julian before 1582",
+        lambda d: d.path.endswith("]") and _pair(d) in _IDES_OF_MARCH_BY_JAVA,
+    ),
+    Rule(
+        "an array with a time that nanoseconds do not reach has null there, not in its place",
+        lambda d: (
+            kind_of(d) == "array_of_timestamp" and _pair(d) == ([9223372036854775807, None], None)
+        ),
     ),
     Rule(
         "java.sql.Date has an infinity of its own in arrays",
@@ -73,6 +91,10 @@ RULES: tuple[Rule, ...] = (
         lambda d: d.debezium == f"{d.ours}{_HUNDREDS}",
     ),
     Rule(
+        "a snapshot reads a name that the stream does not",
+        lambda d: kind_of(d) == "name" and _pair(d) == ("pg_class", ""),
+    ),
+    Rule(
         "the zero of a domain over numeric that was not sent",
         lambda d: kind_of(d) == "domain_numeric_unbounded" and _pair(d) == ("0", ""),
     ),
@@ -81,6 +103,40 @@ RULES: tuple[Rule, ...] = (
         lambda d: (
             d.path in ("key.a", *(f"{name}.a" for name in _KEY_CHANGES)) and d.ours == "*" * 7
         ),
+    ),
+    Rule(
+        "a propagated type switches a hash off",
+        lambda d: (
+            d.path.endswith(".secret.parameters.masked")
+            or (d.path.endswith(".secret") and bool(_HEX_DIGEST.fullmatch(str(d.ours))))
+        ),
+    ),
+    Rule(
+        "half a character is left where one is cut",
+        lambda d: (
+            isinstance(d.debezium, str)
+            and d.debezium != d.ours
+            and _HALF_CHARACTER.sub("?", d.debezium) == d.ours
+        ),
+    ),
+    Rule(
+        "a table that is renamed out of the filters is published by its old name",
+        lambda d: d.topic == "*-public-key_only" and d.path == RECORD and '"id": 40' in d.debezium,
+    ),
+    Rule(
+        "a table that is renamed out of the filters is counted by its old name",
+        lambda d: (
+            d.topic == "*-tx"
+            and (d.path, d.debezium, d.ours)
+            in (
+                ("value.event_count", 1, 0),
+                ("value.data_collections.public.key_only", 1, ABSENT),
+            )
+        ),
+    ),
+    Rule(
+        "Avro's schema has the name of NaN for a default, which registries refuse",
+        lambda d: _NAN_DEFAULT.search(d.path) is not None,
     ),
     Rule(
         "the messages of a transaction are named after a Java object in END",
