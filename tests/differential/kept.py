@@ -33,6 +33,11 @@ _IDES_OF_MARCH_BY_JAVA = (
     ("-0043-03-13T12:00:00Z", "-0043-03-15T12:00:00Z"),
     ("0044-03-15T12:00:00.000000Z", "-0043-03-15T12:00:00.000000Z"),
 )
+_BEFORE_CHRIST_BY_JAVA = (
+    *_IDES_OF_MARCH_BY_JAVA[:2],
+    (1001860, -2440550),
+    ("4713-01-01Z", "-4712-01-01Z"),
+)
 _HUNDREDS = "." + "0" * 2046
 
 
@@ -85,6 +90,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "java.sql.Date has an infinity of its own in snapshots",
         lambda d: not d.path.endswith("]") and _pair(d) in _INFINITIES_BY_JAVA,
+    ),
+    Rule(
+        "a snapshot reads dates before Christ as those after",
+        lambda d: not d.path.endswith("]") and _pair(d) in _BEFORE_CHRIST_BY_JAVA,
     ),
     Rule(
         "a negative scale is 2046 zeros in snapshots",
