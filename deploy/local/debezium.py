@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -46,11 +46,12 @@ class LocalDebezium:
         bootstrap_servers: str,
         connector_properties: Mapping[str, str] | None = None,
         worker_properties: Mapping[str, str] | None = None,
+        java_options: Sequence[str] = (),
     ) -> None:
         java = find_java()
         if java is None:
             raise MissingRequirements(JAVA_ADVICE)
-        self._java = java
+        self._java = (java, *os.environ.get(HEAP_VARIABLE, HEAP).split(), *java_options)
         self._folder = folder.resolve()
         self._connector = connector_properties and _connector(connector_properties)
         self._worker = {
@@ -95,7 +96,7 @@ class LocalDebezium:
         self._process = ChildProcess(
             "debezium",
             [
-                *(self._java, *os.environ.get(HEAP_VARIABLE, HEAP).split()),
+                *self._java,
                 f"-Dlog4j2.configurationFile={LOG_SETTINGS}",
                 *("-cp", class_path, "org.apache.kafka.connect.cli.ConnectStandalone"),
                 *map(str, files),

@@ -141,7 +141,7 @@ def test_the_messages_of_a_transaction_are_counted_together() -> None:
         (["[Ljava.lang.String;@4dc3bc0c"], ["{a,b}"], False),
         ([-703383], [-735160], True),
         ([-703383], [-703384], False),
-        (-703383, -735160, False),
+        (-63517953600000, -63517780800000, False),
     ],
 )
 def test_a_rule_explains_one_difference_and_no_other_like_it(
