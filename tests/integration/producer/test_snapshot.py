@@ -128,7 +128,7 @@ def test_tables_are_marked_at_their_ends_in_the_order_of_their_names(snapshot: S
         for table in ("a", "b", "c", "d")
     }
     assert marks == {
-        "a": ["last_in_data_collection"],
+        "a": ["first"],
         "b": ["first_in_data_collection", "last_in_data_collection"],
         "c": [],
         "d": ["last"],
