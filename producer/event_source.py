@@ -82,11 +82,6 @@ def source_parts(server: Server, source: Source) -> SourceParts:
     )
 
 
-def source_without_lsn(server: Server, source: Source) -> str:
-    """Return the block as JSON for an event that has no place in the WAL."""
-    return orjson.dumps(source_value(server, source, None)).decode("latin-1")
-
-
 def source_value(server: Server, source: Source, lsn: int | None) -> dict[str, Any]:
     """Return the block as a Connect value."""
     sequence = [

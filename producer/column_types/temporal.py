@@ -24,8 +24,6 @@ from producer.column_types.numbers import MAX_INT32, MAX_INT64, integer_schema
 from producer.column_types.strings import string_schema
 from producer.connect_schema import INT32, INT64, ConnectSchema
 
-TEMPORAL_TYPES: Final = frozenset(("date", "time", "timestamp", "timestamptz", "timetz"))
-
 INFINITY: Final = (b"infinity", b"-infinity")
 _MICROS_PER_MILLI, _NANOS_PER_MICRO = 1000, 1000
 _MILLI_DIGITS: Final = 3

@@ -7,7 +7,6 @@ between the two finds a position, and must not take it for the end of a snapshot
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -34,14 +33,6 @@ class Status(str, Enum):
     WANTED = "wanted"
     RUNNING = "running"
     DONE = "done"
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotState:
-    """The stored state of a slot's snapshot; `status` None is that there never was one."""
-
-    status: Status | None = None
-    heaps: dict[int, HeapProgress] | None = None
 
 
 def first_step(mode: str, status: Status | None, *, has_position: bool, is_readable: bool) -> Step:
