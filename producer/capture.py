@@ -48,7 +48,6 @@ from producer.offset_store import OffsetStore, OffsetWriter, offset_key, publica
 from producer.progress import InFlight, Progress
 from producer.replication_slot import drop_slot, slot_xmin
 from producer.replication_stream import (
-    MOST_MESSAGES,
     PAYLOAD_AT,
     XLOG_DATA,
     keepalive,
@@ -311,13 +310,14 @@ class CaptureSession:
             while not self._stopping.is_set():
                 follower = self._follower
                 is_busy = follower is not None and follower.is_busy
-                messages = self._stream.read(BUSY_READ_SECONDS if is_busy else READ_SECONDS)
+                messages = self._stream.read(0.0)
+                if not messages:
+                    # Only now: in a backlog there is more by the time one batch is published.
+                    self._publisher.hurry()
+                    messages = self._stream.read(BUSY_READ_SECONDS if is_busy else READ_SECONDS)
                 # What Debezium calls the processing time: these have come together.
                 reply_requested = self._take(messages, time.time_ns() // 1000)
-                if 0 < len(messages) < MOST_MESSAGES:
-                    self._publisher.hurry()
-                else:
-                    self._publisher.poll(0)
+                self._publisher.poll(0)
                 self._acknowledge()
                 if follower is not None:
                     follower.on_idle(time.monotonic())

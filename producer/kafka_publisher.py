@@ -112,7 +112,8 @@ class KafkaPublisher:
 
     def hurry(self) -> None:
         """Send what waits for company, and wait a moment for its acknowledgement."""
-        self.flush(HURRY_SECONDS)
+        if not self.is_empty:
+            self.flush(HURRY_SECONDS)
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait for all acknowledgements; returns whether they came in time."""
