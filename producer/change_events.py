@@ -34,6 +34,7 @@ from schemas.topics import (
     Topics,
     ordinal_header,
     transaction_partition,
+    wal_headers,
 )
 
 ANY_PARTITION = -1
@@ -131,10 +132,10 @@ class ChangeEvents:
 
     def begin(self, message: Begin, lsn: Lsn) -> None:
         """Start a transaction; one that was cut off before is forgotten."""
-        partition = transaction_partition(message.xid, self._partitions)
-        self._transaction = OpenTransaction(
-            message, lsn, partition, self._last_commit_lsn, self._epoch, self.xmin
-        )
+        self._transaction = OpenTransaction(message, lsn, self._last_commit_lsn, self.xmin)
+        if self._wal is not None:
+            self._transaction.partition = transaction_partition(message.xid, self._partitions)
+            self._transaction.wal_headers = wal_headers(self._epoch, message.commit_lsn)
 
     def origin(self, message: Origin) -> None:
         """Take note that the transaction was replicated from elsewhere."""
@@ -251,20 +252,20 @@ class ChangeEvents:
         if transaction is None:
             # As in Debezium, for which such a message is a commit of its own.
             self._last_commit_lsn = lsn
-            source = Source(now_us, last_commit_lsn=lsn, xmin=self.xmin)
+            place: OpenTransaction | Source = Source(now_us, last_commit_lsn=lsn, xmin=self.xmin)
         else:
+            place = transaction
             if not transaction.is_announced:
                 records += self._announce(transaction)
             if is_published or self._wal is not None:
                 transaction.count_event(MESSAGES_COLLECTION)
-            source = transaction.source("", "")
         record = None
         if self._tables is not None and is_published:
-            record = self._tables.message(transaction, message, source, lsn, now_us)
+            record = self._tables.message(place, message, lsn, now_us)
             records.append((self._topics.message, *record, None, ANY_PARTITION))
         if self._wal is not None and transaction is not None:
             if record is None or not self._is_shared:
-                record = self._wal.message(transaction, message, source, lsn, now_us)
+                record = self._wal.message(place, message, lsn, now_us)
             records.append(self._wal_record(transaction, *record))
         return records
 

@@ -174,17 +174,13 @@ class ConnectEvents:
         return relation.encode_value(self._envelope(source, lsn, "r", None, after, None, now_us))
 
     def message(
-        self,
-        transaction: OpenTransaction | None,
-        message: LogicalMessage,
-        source: Source,
-        lsn: Lsn,
-        now_us: int,
+        self, place: OpenTransaction | Source, message: LogicalMessage, lsn: Lsn, now_us: int
     ) -> tuple[bytes, bytes]:
-        """Return key and value of a logical message's event."""
+        """Return key and value of a message's event; one without transaction has a Source."""
         block = None
-        if self._options.transaction_metadata:
-            block = transaction_block(transaction, lsn, MESSAGES_COLLECTION)
+        source = place if isinstance(place, Source) else place.source("", "")
+        if self._options.transaction_metadata and not isinstance(place, Source):
+            block = transaction_block(place, lsn, MESSAGES_COLLECTION)
         value = {
             "op": "m",
             "ts_ms": now_us // 1000,

@@ -8,6 +8,7 @@ Shape: Debezium's `PostgresSourceInfoStructMaker`; schema: `envelope_schema.SOUR
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -108,6 +109,7 @@ def source_value(server: Server, source: Source, lsn: int | None) -> dict[str, A
     }
 
 
+@lru_cache(maxsize=1000)
 def _text(value: str) -> str:
     return orjson.dumps(value).decode("latin-1")
 

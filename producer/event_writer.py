@@ -134,14 +134,9 @@ class EventWriter(Protocol):
         """Return a row's event that was read by a snapshot."""
 
     def message(
-        self,
-        transaction: OpenTransaction | None,
-        message: LogicalMessage,
-        source: Source,
-        lsn: Lsn,
-        now_us: int,
+        self, place: OpenTransaction | Source, message: LogicalMessage, lsn: Lsn, now_us: int
     ) -> tuple[bytes, bytes]:
-        """Return key and value of a logical message's event."""
+        """Return key and value of a message's event; one without transaction has a Source."""
 
     def begin(self, transaction: OpenTransaction) -> tuple[bytes, bytes]:
         """Return key and value that announce a transaction."""
@@ -157,12 +152,8 @@ MESSAGES_COLLECTION = "LOGICAL_DECODING_MESSAGE"
 """Under which name a transaction's logical messages are counted."""
 
 
-def transaction_block(
-    transaction: OpenTransaction | None, lsn: Lsn, collection: str
-) -> dict[str, Any] | None:
+def transaction_block(transaction: OpenTransaction, lsn: Lsn, collection: str) -> dict[str, Any]:
     """Return the event's place in its transaction as a Connect value."""
-    if transaction is None:
-        return None
     return {
         "id": f"{transaction.xid}:{lsn}",
         "total_order": transaction.total_order,

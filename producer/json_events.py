@@ -126,14 +126,14 @@ class JsonEvents:
         self._options = options
         self._content = CONTENT_FORMS[options.modes.binary_handling_mode]
         self._frames = {
-            name: _frame(schema) if with_schema else _NO_FRAME
-            for name, schema, with_schema in (
-                ("message key", MESSAGE_KEY, options.key_schemas),
-                ("message", message_value(self._content.schema), options.value_schemas),
-                ("transaction key", TRANSACTION_KEY, options.key_schemas),
-                ("transaction", TRANSACTION_VALUE, options.value_schemas),
-                ("heartbeat key", HEARTBEAT_KEY, options.key_schemas),
-                ("heartbeat", HEARTBEAT_VALUE, options.value_schemas),
+            kind: (
+                _frame(key) if options.key_schemas else _NO_FRAME,
+                _frame(value) if options.value_schemas else _NO_FRAME,
+            )
+            for kind, key, value in (
+                ("message", MESSAGE_KEY, message_value(self._content.schema)),
+                ("transaction", TRANSACTION_KEY, TRANSACTION_VALUE),
+                ("heartbeat", HEARTBEAT_KEY, HEARTBEAT_VALUE),
             )
         }
         self._transaction: OpenTransaction | None = None
@@ -207,25 +207,20 @@ class JsonEvents:
         )
 
     def message(
-        self,
-        transaction: OpenTransaction | None,
-        message: LogicalMessage,
-        source: Source,
-        lsn: Lsn,
-        now_us: int,
+        self, place: OpenTransaction | Source, message: LogicalMessage, lsn: Lsn, now_us: int
     ) -> tuple[bytes, bytes]:
-        """Return key and value of a logical message's event."""
+        """Return key and value of a message's event; one without transaction has a Source."""
         block = "null"
-        if transaction is None:
-            head, times, xid, tail = source_parts(self._options.server, source)
+        if isinstance(place, Source):
+            head, times, xid, tail = source_parts(self._options.server, place)
         else:
-            if transaction is not self._transaction:
-                self._begin(transaction)
+            if place is not self._transaction:
+                self._begin(place)
             head, times, xid, tail = self._source_parts
             if self._options.transaction_metadata:
                 block = (
-                    f'{{"id":"{transaction.xid}:{lsn}","total_order":{transaction.total_order},'
-                    f'"data_collection_order":{transaction.counts[MESSAGES_COLLECTION]}}}'
+                    f'{{"id":"{place.xid}:{lsn}","total_order":{place.total_order},'
+                    f'"data_collection_order":{place.counts[MESSAGES_COLLECTION]}}}'
                 )
         prefix = self._name(message.prefix)
         value = (
@@ -280,9 +275,12 @@ class JsonEvents:
         return text
 
     def _record(self, kind: str, key: Text, value: Text) -> tuple[bytes, bytes]:
-        open_key, close_key = self._frames[f"{kind} key"]
-        open_, close = self._frames[kind]
-        return encode_text(f"{open_key}{key}{close_key}"), encode_text(f"{open_}{value}{close}")
+        (open_key, close_key), (open_, close) = self._frames[kind]
+        if open_key:
+            key = f"{open_key}{key}{close_key}"
+        if open_:
+            value = f"{open_}{value}{close}"
+        return encode_text(key), encode_text(value)
 
 
 def json_record(schema: ConnectSchema, value: Any, *, with_schema: bool) -> bytes:

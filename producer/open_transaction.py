@@ -9,7 +9,7 @@ from __future__ import annotations
 from producer.event_source import Source
 from producer.pgoutput import Begin, Origin
 from schemas.change_id import Lsn
-from schemas.topics import wal_headers
+from schemas.topics import Headers
 
 
 class OpenTransaction:
@@ -24,18 +24,16 @@ class OpenTransaction:
         self,
         begin: Begin,
         begin_lsn: Lsn,
-        partition: int,
         last_commit_lsn: Lsn | None,
-        epoch: bytes = b"",
         xmin: int | None = None,
     ) -> None:
         self.begin = begin
         self.begin_lsn = begin_lsn
-        self.partition = partition
         self.last_commit_lsn = last_commit_lsn
         self.xmin = xmin
         self.xid = str(begin.xid)
-        self.wal_headers = wal_headers(epoch, begin.commit_lsn)
+        self.partition = 0  # Of `.wal`, where that is wanted, as are its headers.
+        self.wal_headers: Headers = []
         self.ordinal = 0  # Messages decoded.
         self.total_order = 0  # Events made, as Debezium counts them.
         self.counts: dict[str, int] = {}  # Events made by table.

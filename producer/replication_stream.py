@@ -51,6 +51,7 @@ XLOG_DATA = ord("w")
 PAYLOAD_AT = 25
 """Where the pgoutput message begins in an XLogData: behind its kind, two positions and a time."""
 
+_UINT64 = struct.Struct(">Q").unpack_from
 _KEEPALIVE_BODY = struct.Struct(">cQqB")
 _STATUS_UPDATE = struct.Struct(">cQQQqB")
 
@@ -325,7 +326,11 @@ class ReplicationStream:
 
 def position_of(data: bytes) -> Lsn:
     """Return where a message of `read` stands in the WAL."""
-    return Lsn(int.from_bytes(data[1:9], "big"))
+    try:
+        position: Lsn = _UINT64(data, 1)[0]
+    except struct.error:
+        raise MalformedMessage(f"the server sent a copy message of {len(data)} bytes") from None
+    return position
 
 
 def keepalive(data: bytes) -> Keepalive:

@@ -90,7 +90,7 @@ def options(draw: st.DrawFn) -> WriterOptions:
 @st.composite
 def transactions(draw: st.DrawFn) -> OpenTransaction:
     begin = Begin(draw(lsns), draw(times), Xid(draw(st.integers(1, 2**32 - 1))))
-    transaction = OpenTransaction(begin, draw(lsns), 0, draw(st.none() | lsns))
+    transaction = OpenTransaction(begin, draw(lsns), draw(st.none() | lsns))
     transaction.origin = draw(origins)
     return transaction
 
@@ -209,10 +209,9 @@ def test_both_ways_write_the_same_beside_the_tables(
     writers = Writers(options)
     message = LogicalMessage(True, lsn, "p", content)
     transaction.count_event("LOGICAL_DECODING_MESSAGE")
-    source = transaction.source("", "")
     fast, generic = (
         [
-            writer.message(transaction, message, source, lsn, now),
+            writer.message(transaction, message, lsn, now),
             writer.begin(transaction),
             writer.end(transaction, lsn),
             writer.heartbeat(now),

@@ -162,7 +162,7 @@ def test_the_code_made_for_a_relation_gives_what_the_cells_give(
 
 def whole(writer: Any, relation: RelationEvents, payload: bytes) -> tuple[Any, Any]:
     """Return key and value as JSON, as an event of some transaction."""
-    transaction = OpenTransaction(pgoutput.Begin(Lsn(9), 10**15, Xid(7)), Lsn(8), 0, None)
+    transaction = OpenTransaction(pgoutput.Begin(Lsn(9), 10**15, Xid(7)), Lsn(8), None)
     transaction.count_event("public.t")
     op, _, key, before, after = event(relation, payload)
     value = writer.change(relation, transaction, Lsn(5), op, before, after, 10**15)
