@@ -310,11 +310,10 @@ class CaptureSession:
             while not self._stopping.is_set():
                 follower = self._follower
                 is_busy = follower is not None and follower.is_busy
-                messages = self._stream.read(0.0)
-                if not messages:
-                    # Only now: in a backlog there is more by the time one batch is published.
-                    self._publisher.hurry()
-                    messages = self._stream.read(BUSY_READ_SECONDS if is_busy else READ_SECONDS)
+                messages = self._stream.read(
+                    BUSY_READ_SECONDS if is_busy else READ_SECONDS,
+                    before_waiting=self._publisher.hurry,
+                )
                 # What Debezium calls the processing time: these have come together.
                 reply_requested = self._take(messages, time.time_ns() // 1000)
                 self._publisher.poll(0)

@@ -128,6 +128,10 @@ class ReplicationStream:
         """The process that serves the stream, as the server numbers it."""
         return self._pgconn.backend_pid
 
+    def fileno(self) -> int:
+        """Return the socket's number, for whoever waits for several things."""
+        return self._pgconn.socket
+
     def identify(self, *, is_standby: bool = False) -> ServerState:
         """Return which server this is and how far its history goes, as it says itself."""
         try:
@@ -208,8 +212,12 @@ class ReplicationStream:
             raise from_psycopg(error) from error
         self._confirmed = at
 
-    def read(self, timeout_seconds: float) -> list[bytes]:
+    def read(
+        self, timeout_seconds: float, before_waiting: Callable[[], object] = lambda: None
+    ) -> list[bytes]:
         """Return what has arrived, waiting so long for the first of it; may return nothing.
+
+        `before_waiting` is called where nothing has: while there is a backlog it never is.
 
         Each is a whole XLogData, which begins with XLOG_DATA, or a keepalive. They are not
         taken apart here: that took a third of the time of reading.
@@ -227,8 +235,12 @@ class ReplicationStream:
                     messages.append(bytes(data))
                     held_bytes += size
                 elif size == 0:
-                    if messages or not self._wait(timeout_seconds):
+                    if messages:
                         break
+                    if not self._wait(0.0):
+                        before_waiting()
+                        if not self._wait(timeout_seconds):
+                            break
                     # One wait a call: what came may be half a message.
                     timeout_seconds = 0.0
                 else:
