@@ -97,6 +97,7 @@ class ChangeEvents:
         self._output = output
         self._headers = output.headers
         self._skipped = output.skipped_operations
+        self._leaves_out = bool(self._skipped) or output.skip_messages_without_change
         self._tables = tables
         self._wal = wal
         self._is_shared = tables is wal
@@ -173,22 +174,17 @@ class ChangeEvents:
             return []
         text = data.decode("latin-1")
         op, old_key, key, before, after = event = relation.event(data, text, at)
-        skipped, table = self._skipped, described.table
-        has_moved = table is not None and old_key is not None and key is not None and old_key != key
-        if skipped and self._skips_all(op, has_moved):
-            return []
-        if (
-            self._output.skip_messages_without_change
-            and described.identity_is_full
-            and before == after
-        ):
+        table = described.table
+        has_moved = old_key is not None and table is not None and key is not None and old_key != key
+        if self._leaves_out and self._is_left_out(described, event, has_moved):
             return []
         records = [] if transaction.is_announced else self._announce(transaction)
         transaction.count_event(described.collection)
         key_bytes = writer.key(relation, key)
         value = writer.change(relation, transaction, lsn, op, before, after, now_us)
-        wal_records = []
-        if described.wal is not None and self._wal is not None and op not in skipped:
+        wal_record = None
+        # Before the table's records: those of a changed key count another event.
+        if described.wal is not None and self._wal is not None and op not in self._skipped:
             wal_key, wal_value = key_bytes, value
             if relation is not described.wal:
                 _, _, own_key, own_before, own_after = described.wal.event(data, text, at)
@@ -196,7 +192,7 @@ class ChangeEvents:
                 wal_value = self._wal.change(
                     described.wal, transaction, lsn, op, own_before, own_after, now_us
                 )
-            wal_records.append(self._wal_record(transaction, wal_key, wal_value))
+            wal_record = self._wal_record(transaction, wal_key, wal_value)
         if table is not None:
             if has_moved:
                 records += self._moved(table, transaction, event, lsn, now_us)
@@ -205,7 +201,9 @@ class ChangeEvents:
                 records.append((topic, key_bytes, value, headers, ANY_PARTITION))
                 if op == "d" and self._output.tombstones:
                     records.append((topic, key_bytes, None, headers, ANY_PARTITION))
-        return records + wal_records
+        if wal_record is not None:
+            records.append(wal_record)
+        return records
 
     def truncate(self, message: Truncate, lsn: Lsn, now_us: int) -> list[Record]:
         """Return one event for each table emptied; there is no key and no row."""
@@ -326,6 +324,13 @@ class ChangeEvents:
             create = writer.change(relation, transaction, lsn, "c", null, after, now_us)
             records.append((topic, key, create, old_key_header, ANY_PARTITION))
         return records
+
+    def _is_left_out(self, described: _Described, event: Event, has_moved: bool) -> bool:
+        """Tell whether the configuration leaves out the event as a whole."""
+        op, _, _, before, after = event
+        if self._output.skip_messages_without_change and described.identity_is_full:
+            return bool(before == after) or self._skips_all(op, has_moved)
+        return self._skips_all(op, has_moved)
 
     def _skips_all(self, op: str, has_moved: bool) -> bool:
         """Tell whether skipped.operations leaves nothing of an event.
