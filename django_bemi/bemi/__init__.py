@@ -4,6 +4,7 @@ Importing this package imports no model and no database driver, so it may stand 
 a site's settings and models.
 """
 
+from bemi.context_api import context, current_context, merge_context, set_context
 from bemi.middleware import BemiMiddleware, get_bemi_context
 from bemi.mixins import BemiRecordMixin
 from bemi.routers import BemiDatabaseRouter
@@ -14,6 +15,10 @@ __all__ = [
     "BemiDatabaseRouter",
     "BemiMiddleware",
     "BemiRecordMixin",
+    "context",
+    "current_context",
     "get_bemi_context",
+    "merge_context",
+    "set_context",
 ]
 __version__ = "0.1.0"
