@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import logging
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -123,7 +123,7 @@ class PgWriter:
         self._advance(connection, batch.advances())
         if batch.rows:
             _copy(connection, copy_into("public", "changes"), batch.rows)
-        _insert_dead_letters(connection, batch.refused)
+        insert_dead_letters(connection, batch.refused)
         connection.commit()
         return Stored(len(batch.rows), len(batch.refused), batch.redelivered)
 
@@ -132,8 +132,8 @@ class PgWriter:
         self._advance(connection, batch.advances())
         connection.execute(statement("create_staging"))
         refused = list(batch.refused)
-        inserted = _insert_new(connection, batch.rows, refused)
-        _insert_dead_letters(connection, refused)
+        inserted = insert_new(connection, batch.rows, refused)
+        insert_dead_letters(connection, refused)
         connection.commit()
         known = len(batch.rows) - inserted - (len(refused) - len(batch.refused))
         return Stored(inserted, len(refused), batch.redelivered + known)
@@ -174,19 +174,27 @@ def _copy(connection: Connection, statement: sql.Composed, rows: Sequence[Change
             copy.write(b"".join([row.line for row in rows[start : start + ROWS_PER_WRITE]]))
 
 
-def _insert_new(
-    connection: Connection, rows: Sequence[ChangeRow], refused: list[RefusedRecord]
+def _insert_staged(connection: Connection) -> int:
+    return connection.execute(insert_staged()).rowcount
+
+
+def insert_new(
+    connection: Connection,
+    rows: Sequence[ChangeRow],
+    refused: list[RefusedRecord],
+    insert: Callable[[Connection], int] = _insert_staged,
 ) -> int:
     """Insert the rows that are not stored yet; return their number.
 
-    Rows that PostgreSQL refuses are added to `refused`, each found by halving.
+    Rows that PostgreSQL refuses are added to `refused`, each found by halving. `insert` takes
+    what is staged; it may run several times, each in a savepoint of its own.
     """
     if not rows:
         return 0
     try:
         with connection.transaction():
             _copy(connection, copy_into("pg_temp", "bemi_staging"), rows)
-            inserted = connection.execute(insert_staged()).rowcount
+            inserted = insert(connection)
             connection.execute(statement("clear_staging"))
             return inserted
     except psycopg.Error as error:
@@ -196,8 +204,8 @@ def _insert_new(
             refused.append(RefusedRecord(rows[0].record, _reason(error)))
             return 0
     middle = len(rows) // 2
-    return _insert_new(connection, rows[:middle], refused) + _insert_new(
-        connection, rows[middle:], refused
+    return insert_new(connection, rows[:middle], refused, insert) + insert_new(
+        connection, rows[middle:], refused, insert
     )
 
 
@@ -206,7 +214,8 @@ def _reason(error: psycopg.Error) -> str:
     return f"PostgreSQL refuses it: {error.diag.message_primary}{detail} ({error.sqlstate})"
 
 
-def _insert_dead_letters(connection: Connection, refused: Iterable[RefusedRecord]) -> None:
+def insert_dead_letters(connection: Connection, refused: Iterable[RefusedRecord]) -> None:
+    """Keep the records in bemi_dead_letters, each once."""
     for record, reason in refused:
         headers = [
             [storable_text(name), None if value is None else b64encode(value).decode()]
