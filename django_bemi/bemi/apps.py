@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.util import find_spec
+
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
@@ -15,10 +18,15 @@ class BemiConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect what listens; importing it here keeps the app importable without it."""
-        from bemi import checks, middleware, triggers
+        from bemi import checks, commands, middleware, triggers
 
         checks.register_checks()
         middleware.watch_connections()
+        commands.tell_of_command(sys.argv)
+        if find_spec("celery") is not None:
+            from bemi import celery
+
+            celery.connect()
         post_migrate.connect(
             triggers.cover_after_migrate, sender=self, dispatch_uid="bemi.cover_after_migrate"
         )

@@ -42,6 +42,14 @@ def sql_max_length() -> int:
     return int(getattr(settings, "BEMI_SQL_MAX_LENGTH", DEFAULT_SQL_MAX_LENGTH))
 
 
+def command_context() -> bool:
+    """Return BEMI_COMMAND_CONTEXT: whether changes of a management command name it.
+
+    True where it is not set.
+    """
+    return bool(getattr(settings, "BEMI_COMMAND_CONTEXT", True))
+
+
 def replica_identity_full() -> bool:
     """Return BEMI_REPLICA_IDENTITY_FULL: whether covered tables get REPLICA IDENTITY FULL.
 

@@ -95,13 +95,21 @@ def _shortened(sql: str, max_length: int) -> str:
 
 
 def _encode(context: Mapping[Any, Any]) -> str:
-    try:
-        text = json.dumps(context, default=_plain, allow_nan=False)
-    except (TypeError, ValueError):
-        # A key that is no text, a number that JSON has no word for.
-        text = json.dumps(_storable(context), default=_plain, allow_nan=False)
+    text = encode_json(context)
     text = text.replace("%", "\\u0025").replace("*/", "*\\u002f").replace("/*", "/\\u002a")
     return f"{COMMENT_START}{text}{COMMENT_END}"
+
+
+def encode_json(context: Mapping[Any, Any]) -> str:
+    """Return the context as JSON in ASCII; what JSON has no word for stands there as text.
+
+    Raises ValueError where it nests too deeply, or holds itself.
+    """
+    try:
+        return json.dumps(context, default=_plain, allow_nan=False)
+    except (TypeError, ValueError):
+        # A key that is no text, a number that JSON has no word for.
+        return json.dumps(_storable(context), default=_plain, allow_nan=False)
 
 
 def _plain(value: object) -> object:
