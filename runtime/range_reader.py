@@ -148,11 +148,16 @@ class RangeReader:
         return dict(self._next)
 
     def read(self, max_records: int, timeout_seconds: float) -> list[KafkaRecord]:
-        """Return the next records, at most so many; may be none before the end."""
+        """Return the records at hand, at most so many, waiting only while there is none.
+
+        There may be none before the end.
+        """
         if self.is_done:
             return []
         try:
-            messages = self._consumer.consume(max_records, timeout_seconds)
+            messages = self._consumer.consume(1, timeout_seconds)
+            if messages and max_records > 1:
+                messages += self._consumer.consume(max_records - 1, 0)
         except KafkaException as error:
             raise _request_failed(self.topic, error) from error
         records = []

@@ -1,4 +1,4 @@
-"""The sink's command: `bemi-sink [run|migrate]`.
+"""The sink's command: `bemi-sink [run|migrate|partitions|retention|replay]`.
 
 kafka_reader -> change_rows -> batch -> pg_writer -> `changes`
 """
@@ -18,7 +18,10 @@ from sink_pg.batch import BatchLimits
 from sink_pg.delivery import Delivery, apply_migrations
 from sink_pg.kafka_reader import KafkaReader
 from sink_pg.pg_writer import PgWriter
+from sink_pg.replay_command import replay_command
 from sink_pg.settings import SinkSettings
+from sink_pg.table_commands import partitions_command, retention_command
+from sink_pg.upkeep import Upkeep
 
 
 @click.group(name="bemi-sink", invoke_without_command=True)
@@ -41,6 +44,9 @@ def migrate_command() -> None:
     _exit_after(_migrate)
 
 
+main.add_command(replay_command)
+
+
 def _exit_after(work: Callable[[SinkSettings, Event], None]) -> None:
     with exit_on_stop():
         settings = SinkSettings.from_environ(os.environ)
@@ -57,12 +63,16 @@ def _deliver(settings: SinkSettings, stopping: Event) -> None:
         age_seconds=settings.batch_milliseconds / 1000,
     )
     reader = KafkaReader(settings, topic)
-    Delivery(reader, PgWriter(settings, topic), limits, stopping).run()
+    writer, upkeep = PgWriter(settings, topic), Upkeep(settings, stopping)
+    Delivery(reader, writer, upkeep, limits, stopping).run()
 
 
 def _migrate(settings: SinkSettings, stopping: Event) -> None:
     apply_migrations(PgWriter(settings, Topics(settings.topic_prefix).changes), stopping)
 
+
+main.add_command(partitions_command)
+main.add_command(retention_command)
 
 if __name__ == "__main__":
     main()

@@ -1,16 +1,17 @@
-"""The SQL of the sink: queries.sql by name and the numbered migrations. Edge: psycopg.sql."""
+"""The SQL of the sink: its statements by name and the migrations. Edge: psycopg.sql."""
 
 from __future__ import annotations
 
 import re
 from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg import sql
 
 from sink_pg.change_rows import COPY_COLUMNS
 
+_STATEMENT_FILES = ("queries.sql", "replay.sql")
 _NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
 _MIGRATION_FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 
@@ -25,9 +26,17 @@ class Migration(NamedTuple):
 
 @cache
 def statement(name: str) -> sql.SQL:
-    """Return the statement of queries.sql that has the name."""
-    parts = _NAME.split(files("sink_pg").joinpath("queries.sql").read_text())
-    return sql.SQL(dict(zip(parts[1::2], parts[2::2], strict=True))[name])
+    """Return the statement of the files of statements that has the name."""
+    return sql.SQL(_statements()[name])
+
+
+@cache
+def _statements() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for file in _STATEMENT_FILES:
+        parts = _NAME.split(files("sink_pg").joinpath(file).read_text())
+        found.update(zip(parts[1::2], parts[2::2], strict=True))
+    return found
 
 
 @cache

@@ -22,7 +22,8 @@ def test_migrations_are_numbered_from_one_without_a_gap() -> None:
 
 
 def test_every_named_statement_is_used_and_every_used_one_is_there() -> None:
-    named = set(re.findall(r"^-- (\w+) --$", (FOLDER / "queries.sql").read_text(), re.MULTILINE))
+    statements = "".join(file.read_text() for file in FOLDER.glob("*.sql"))
+    named = set(re.findall(r"^-- (\w+) --$", statements, re.MULTILINE))
     sources = "".join(file.read_text() for file in FOLDER.glob("*.py"))
     assert named == {name for name in named if f'"{name}"' in sources}
     assert set(re.findall(r'statement\("(\w+)"\)', sources)) <= named
