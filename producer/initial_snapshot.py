@@ -13,9 +13,8 @@ from producer.catalog import Catalog
 from producer.configuration.expressions import compile_expressions, matches_any
 from producer.connections import avro_serializer, connection_parameters, kafka_client
 from producer.errors import from_psycopg
-from producer.offset_store import KeyValues, offset_key
+from producer.offset_store import KeyValues
 from producer.pgoutput import Relation
-from producer.replication_slot import read_slot
 from producer.settings import ProducerSettings
 from producer.snapshot.chunks import SnapshotTable
 from producer.snapshot.initial import InitialSnapshot, take_snapshot
@@ -23,24 +22,8 @@ from producer.snapshot.readers import ReadParts
 from producer.snapshot.shared_snapshot import READ_OPTIONS
 from producer.snapshot.state import SnapshotStore
 from producer.source import PreparedSource
-from producer.source_state import StoredOffset
-from producer.sql_connection import Connection
 from producer.table_shape import TableShape
 from schemas.topics import OWN_SCHEMA, is_own_table
-
-
-def is_readable(connection: Connection, store: KeyValues, slot_name: str) -> bool:
-    """Tell whether the server still has what follows the stored position, where there is one."""
-    stored = store.get(offset_key(slot_name))
-    if stored is None:
-        return True
-    slot = read_slot(connection, slot_name)
-    return (
-        slot is not None
-        and slot.invalidation is None
-        and slot.confirmed_lsn is not None
-        and slot.confirmed_lsn <= StoredOffset.from_json(stored).lsn
-    )
 
 
 def take_initial_snapshot(

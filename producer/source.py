@@ -66,29 +66,35 @@ class PreparedSource:
     watch: PublicationWatch
     unrecorded_gaps: tuple[bytes, ...] = ()
     """Gaps that a standby's log cannot take; to be published as messages of GAP_PREFIX."""
-    slot_is_new: bool = False
     snapshot_name: str | None = None  # Of a new slot; valid until the stream starts.
+
+
+def look_at_server(connection: Connection, slot_name: str) -> SlotState | None:
+    """Return the slot if there is one; raises a Stop error where the server cannot be used."""
+    try:
+        check_server(connection)
+        return read_slot(connection, slot_name)
+    except psycopg.Error as error:
+        raise from_psycopg(error) from error
 
 
 def prepare_source(
     connection: Connection,
     stream: ReplicationStream,
-    open_store: Callable[[], KeyValues],
+    slot: SlotState | None,
+    store: KeyValues,
     wanted: WantedSource,
     *,
     captured_before: bool,
     while_waiting: Callable[[], None],
 ) -> PreparedSource:
-    """Check the server, make what is missing, and return where to begin.
+    """Make what is missing, and return where to begin.
 
-    `captured_before` counts only while no offset is stored. Raises a Stop error for whatever
-    needs a person; nothing has been changed on the server then.
+    `slot` must have been read before the store was opened: another producer may just be at
+    work, see check_start. `captured_before` counts only while no offset is stored. Raises a Stop
+    error for whatever needs a person; nothing has been changed on the server then.
     """
     try:
-        check_server(connection)
-        # In this order, because another producer may just be at work; see check_start.
-        slot = read_slot(connection, wanted.slot_name)
-        store = open_store()
         server = stream.identify(is_standby=is_standby(connection))
         offset = store.get(offset_key(wanted.slot_name))
         stored = None if offset is None else StoredOffset.from_json(offset)
@@ -179,7 +185,6 @@ class _Source:
                 self.connection, self.wanted.publication, publication, self.store_publication
             ),
             unrecorded_gaps=self._record(gaps),
-            slot_is_new=plan.make_slot,
             snapshot_name=snapshot_name,
         )  # fmt: skip
 

@@ -56,7 +56,6 @@ class TableFilters:
     columns: Choice = Choice()
     message_prefixes: Choice = Choice()
     keys: tuple[Expression, ...] = ()
-    skipped: frozenset[str] = frozenset()
     ignore_builtin: bool = True
 
     @classmethod
@@ -68,7 +67,6 @@ class TableFilters:
             _choice(settings.column_include_list, settings.column_exclude_list),
             _choice(settings.message_prefix_include_list, settings.message_prefix_exclude_list),
             parse_key_columns(settings.message_key_columns),
-            frozenset(settings.skipped_operations),
             settings.table_ignore_builtin,
         )
 
@@ -89,10 +87,6 @@ class TableFilters:
     def captures_message(self, prefix: str) -> bool:
         """Tell whether a logical message of this prefix becomes an event."""
         return self.message_prefixes.takes(prefix)
-
-    def skips(self, operation: str) -> bool:
-        """Tell whether an operation, by its letter in `op`, becomes no event."""
-        return operation in self.skipped
 
     def key_columns(self, pg_schema: str, table: str, columns: Sequence[str]) -> tuple[str, ...]:
         """Return the columns of message.key.columns, none where it does not name the table.

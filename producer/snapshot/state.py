@@ -13,6 +13,7 @@ from typing import Any
 from producer.errors import DeliveryFailed
 from producer.offset_store import KeyValues, offset_key
 from producer.snapshot.chunks import HeapProgress
+from producer.source_state import SlotState, StoredOffset
 
 STORE_SECONDS = 30.0
 
@@ -51,6 +52,18 @@ def first_step(mode: str, status: Status | None, *, has_position: bool, is_reada
     if not was_taken:
         return Step.TAKE
     return Step.END if mode == "initial_only" else Step.STREAM
+
+
+def is_readable(slot: SlotState | None, stored: StoredOffset | None) -> bool:
+    """Tell whether the server still has what follows the stored position, where there is one."""
+    if stored is None:
+        return True
+    return (
+        slot is not None
+        and slot.invalidation is None
+        and slot.confirmed_lsn is not None
+        and slot.confirmed_lsn <= stored.lsn
+    )
 
 
 class SnapshotStore:

@@ -186,10 +186,6 @@ class Windows(Generic[RowT]):
         self._window = None
         return list(window.rows.values())
 
-    def abandon(self) -> None:
-        """Forget the chunk; it is read again, or not."""
-        self._window = None
-
     def _settle(self, snapshot: MvccSnapshot) -> None:
         self._unseen = {
             xid: transaction for xid, transaction in self._unseen.items() if not snapshot.sees(xid)

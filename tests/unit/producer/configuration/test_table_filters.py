@@ -96,12 +96,11 @@ def test_a_malformed_key_is_refused(setting: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "skipped"),
-    [("none", ""), ("t", "t"), ("c, U ,d", "cud"), ("", "")],
+    ("setting", "letters"), [("none", ""), ("t", "t"), ("c, U ,d", "cud"), ("", "")]
 )
-def test_operations_are_skipped_by_their_letters(setting: str, skipped: str) -> None:
-    chosen = filters(skipped_operations=setting)
-    assert {letter for letter in "crudtm" if chosen.skips(letter)} == set(skipped)
+def test_operations_to_skip_are_given_by_their_letters(setting: str, letters: str) -> None:
+    given = {"skipped_operations": Given("skipped_operations", setting)}
+    assert ProducerSettings.of(given).skipped_operations == tuple(letters)
 
 
 @pytest.mark.parametrize("setting", ["x", "none,t", "insert"])

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from producer.snapshot.chunks import Finished, HeapProgress
-from producer.snapshot.state import SnapshotStore, Status, Step, first_step
+from producer.snapshot.state import SnapshotStore, Status, Step, first_step, is_readable
+from producer.source_state import SlotState, StoredOffset
+from schemas.change_id import Lsn
 
 
 class Stored:
@@ -61,6 +63,29 @@ def test_the_first_step_follows_the_mode_and_what_is_stored(
 ) -> None:
     found = first_step(mode, status, has_position=has_position, is_readable=is_readable)
     assert found is step
+
+
+def slot(confirmed: int | None, invalidation: str | None = None) -> SlotState:
+    lsn = None if confirmed is None else Lsn(confirmed)
+    return SlotState("bemi", "pgoutput", "app", lsn, invalidation)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (slot(90), True),
+        (slot(100), True),
+        (slot(101), False),
+        (slot(90, "wal_removed"), False),
+        (slot(None), False),
+        (None, False),
+    ],
+)
+def test_a_stored_position_is_readable_while_the_slot_has_not_gone_past_it(
+    found: SlotState | None, expected: bool
+) -> None:
+    assert is_readable(found, StoredOffset(1, 1, "app", "bemi", "bemi", Lsn(100))) is expected
+    assert is_readable(found, None)
 
 
 def test_a_wish_outlives_a_kill_before_the_first_row() -> None:

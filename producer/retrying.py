@@ -1,0 +1,108 @@
+"""Try again what can heal: how often, and after which pauses. Edge: waits.
+
+Properties: errors.max.retries, retriable.restart.connector.wait.ms, slot.max.retries,
+slot.retry.delay.ms.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_attempt,
+    stop_any,
+    stop_when_event_set,
+    wait_exponential_jitter,
+)
+from tenacity.stop import stop_base
+
+from producer.connections import MILLISECONDS
+from producer.errors import SlotInUse
+from producer.settings import ProducerSettings
+from runtime.errors import Retry, Stop
+
+LONGEST_PAUSE_SECONDS = 10.0
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class StopRequested(Exception):
+    """The process is asked to end while it waits."""
+
+
+def until_it_opens(
+    open_session: Callable[[], T], settings: ProducerSettings, stopping: threading.Event
+) -> T:
+    """Return what opens, tried again after each Retry error.
+
+    Raises Stop after as many attempts as the settings allow, StopRequested once `stopping` is set.
+    """
+
+    def give_up(state: RetryCallState) -> NoReturn:
+        if stopping.is_set():
+            raise StopRequested
+        raise Stop(
+            f"gave up after {state.attempt_number} attempts (errors.max.retries, "
+            f"slot.max.retries): {_error(state)}"
+        )
+
+    attempts = Retrying(
+        retry=retry_if_exception_type(Retry),
+        wait=_pauses(settings),
+        stop=stop_any(stop_when_event_set(stopping), *_limits(settings)),
+        sleep=sleep_using_event(stopping),
+        before_sleep=lambda state: log.warning(
+            "cannot capture yet, trying again: %s", _error(state)
+        ),
+        retry_error_callback=give_up,
+    )
+    return attempts(open_session)
+
+
+def _limits(settings: ProducerSettings) -> list[stop_base]:
+    limits: list[stop_base] = []
+    if settings.errors_max_retries >= 0:
+        limits.append(stop_after_attempt(settings.errors_max_retries + 1))
+    if settings.slot_max_retries >= 0:
+        limits.append(_SlotWaits(settings.slot_max_retries))
+    return limits
+
+
+class _SlotWaits(stop_base):
+    """Gives up when another reader has held the slot at so many attempts in a row."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._seen = 0
+
+    def __call__(self, state: RetryCallState) -> bool:
+        """Tell whether to stop trying."""
+        self._seen = self._seen + 1 if isinstance(_error(state), SlotInUse) else 0
+        return self._seen > self._most
+
+
+def _pauses(settings: ProducerSettings) -> Callable[[RetryCallState], float]:
+    usual = wait_exponential_jitter(
+        initial=settings.retriable_restart_connector_wait_ms / MILLISECONDS,
+        max=LONGEST_PAUSE_SECONDS,
+    )
+
+    def pause_seconds(state: RetryCallState) -> float:
+        if isinstance(_error(state), SlotInUse) and settings.slot_max_retries >= 0:
+            return settings.slot_retry_delay_ms / MILLISECONDS
+        return usual(state)
+
+    return pause_seconds
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return None if state.outcome is None else state.outcome.exception()
