@@ -30,6 +30,7 @@ from runtime.errors import Retry
 from sink_pg.batch import Batch, BatchLimits
 from sink_pg.kafka_reader import KafkaReader
 from sink_pg.pg_writer import PgWriter
+from sink_pg.upkeep import Upkeep
 
 POLL_SECONDS = 0.5
 FIRST_RETRY_SECONDS = 0.2
@@ -47,12 +48,18 @@ def apply_migrations(writer: PgWriter, stopping: Event) -> None:
 
 
 class Delivery:
-    """The loop over one reader and one writer, which it closes in the end."""
+    """The loop over one reader and one writer; it closes them and the upkeep in the end."""
 
     def __init__(
-        self, reader: KafkaReader, writer: PgWriter, limits: BatchLimits, stopping: Event
+        self,
+        reader: KafkaReader,
+        writer: PgWriter,
+        upkeep: Upkeep,
+        limits: BatchLimits,
+        stopping: Event,
     ) -> None:
         self._reader = reader
+        self._upkeep = upkeep
         self._writer = writer
         self._limits = limits
         self._stopping = stopping
@@ -65,11 +72,14 @@ class Delivery:
         retrying = _retrying(self._stopping, self._keep_polling, self._start_over)
         try:
             retrying(self._writer.migrate)
+            if not self._stopping.is_set():
+                self._upkeep.start()
             while not self._stopping.is_set() and not self._has_joined:
                 retrying(self._join)
             while not self._stopping.is_set():
                 retrying(self._deliver)
         finally:
+            self._upkeep.close()
             self._reader.close()
             self._writer.close()
 

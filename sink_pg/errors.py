@@ -8,6 +8,8 @@ Stop
 ├── DatabaseUnusable        PostgreSQL refuses what the sink cannot work without
 ├── ForeignChangesTable     a table `changes` stands there that is not the sink's
 ├── NewerTables             a newer sink made the tables
+├── TooManyRowsToMove       a new partition's rows stand in the default one, too many to move
+├── NoRetention             nobody has said how old changes may get
 ├── RecordsLost             Kafka no longer has records that were never stored
 ├── OffsetBeyondTopic       the topic ends before what was stored of it
 └── KafkaRefused            the brokers do not let the sink read
@@ -48,6 +50,14 @@ class ForeignChangesTable(Stop):
 
 class NewerTables(Stop):
     """The destination's tables were made by a newer version; install that version."""
+
+
+class TooManyRowsToMove(Stop):
+    """The default partition holds more rows of a new partition than a running sink may move."""
+
+
+class NoRetention(Stop):
+    """How long changes are kept is not set; set BEMI_RETENTION_DAYS."""
 
 
 class RecordsLost(Stop):

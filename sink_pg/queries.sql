@@ -77,3 +77,99 @@ CREATE TEMPORARY TABLE bemi_staging (LIKE public.changes INCLUDING DEFAULTS) ON 
 
 -- clear_staging --
 TRUNCATE pg_temp.bemi_staging;
+
+-- plain_times --
+SET LOCAL datestyle = 'ISO';
+SET LOCAL timezone = 'UTC';
+
+-- list_partitions --
+-- Bounds in microseconds since 1970, NULL where there is none: the text of a time depends on
+-- the server's settings, and PostgreSQL's times reach further than Python's.
+SELECT
+    namespace.nspname,
+    child.relname,
+    bound.expression = 'DEFAULT',
+    CASE WHEN isfinite(bound.lower) THEN (extract(epoch FROM bound.lower) * 1000000)::bigint END,
+    CASE WHEN isfinite(bound.upper) THEN (extract(epoch FROM bound.upper) * 1000000)::bigint END,
+    greatest(child.reltuples, 0)::bigint,
+    pg_total_relation_size(child.oid)
+FROM pg_catalog.pg_inherits AS link
+JOIN pg_catalog.pg_class AS child ON child.oid = link.inhrelid
+JOIN pg_catalog.pg_namespace AS namespace ON namespace.oid = child.relnamespace
+CROSS JOIN LATERAL (
+    SELECT
+        pg_get_expr(child.relpartbound, child.oid) AS expression,
+        (regexp_match(pg_get_expr(child.relpartbound, child.oid),
+            $$FROM \('([^']+)'\)$$))[1]::timestamptz AS lower,
+        (regexp_match(pg_get_expr(child.relpartbound, child.oid),
+            $$TO \('([^']+)'\)$$))[1]::timestamptz AS upper
+) AS bound
+WHERE link.inhparent = 'public.changes'::regclass AND NOT link.inhdetachpending
+ORDER BY bound.expression = 'DEFAULT', bound.lower NULLS FIRST, child.relname;
+
+-- begin_maintenance --
+-- One sink at a time. The lock timeout is short because whoever waits for a lock makes all who
+-- come after wait as well; what was not done is tried again at the next round.
+SET LOCAL lock_timeout = '3s';
+SET LOCAL statement_timeout = 0;
+SELECT pg_advisory_xact_lock(hashtextextended('bemi_partitions', 0));
+
+-- create_partition --
+-- Made apart and then attached: that does not stop who reads and writes the other partitions.
+CREATE TABLE {partition} (
+    LIKE public.changes
+    INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES INCLUDING STORAGE
+);
+
+-- lock_partition --
+LOCK TABLE ONLY {partition} IN ACCESS EXCLUSIVE MODE;
+
+-- rows_in_range --
+-- Counted no further than to the limit.
+SELECT count(*) FROM (
+    SELECT FROM {partition} WHERE committed_at >= {lower} AND committed_at < {upper} LIMIT {limit}
+) AS found;
+
+-- changes_columns --
+SELECT attname FROM pg_catalog.pg_attribute
+WHERE attrelid = 'public.changes'::regclass AND attnum > 0 AND NOT attisdropped
+ORDER BY attnum;
+
+-- move_rows --
+WITH moved AS (
+    DELETE FROM {source} WHERE committed_at >= {lower} AND committed_at < {upper}
+    RETURNING {columns}
+)
+INSERT INTO {target} ({columns}) SELECT {columns} FROM moved;
+
+-- attach_partition --
+ALTER TABLE public.changes ATTACH PARTITION {partition} FOR VALUES FROM ({lower}) TO ({upper});
+
+-- times_in_default --
+-- A time in each day that has rows; the index on committed_at answers by one step a day.
+WITH RECURSIVE day AS (
+    SELECT date_trunc('day', min(committed_at) AT TIME ZONE 'UTC') AS start FROM {partition}
+    WHERE isfinite(committed_at)
+    UNION ALL
+    SELECT (
+        SELECT date_trunc('day', min(committed_at) AT TIME ZONE 'UTC') FROM {partition}
+        WHERE committed_at >= (day.start + interval '1 day') AT TIME ZONE 'UTC'
+            AND isfinite(committed_at)
+    )
+    FROM day WHERE day.start IS NOT NULL
+)
+SELECT (extract(epoch FROM start) * 1000000)::bigint FROM day
+WHERE start BETWEEN '0002-01-01' AND '9998-01-01';
+
+-- drop_partition --
+-- Detached before: that alone decides, by its bounds, what leaves `changes`.
+ALTER TABLE public.changes DETACH PARTITION {partition};
+DROP TABLE {partition};
+
+-- count_older --
+SELECT count(*) FROM {partition} WHERE committed_at < {cutoff};
+
+-- delete_older --
+DELETE FROM {partition} WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM {partition} WHERE committed_at < {cutoff} LIMIT {limit}
+));

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import AliasChoices, Field, SecretStr
 
@@ -21,6 +21,7 @@ class SinkSettings(StageSettings):
     own_prefixes: ClassVar[tuple[str, ...]] = (
         *StageSettings.own_prefixes,
         "BEMI_SINK_",
+        "BEMI_RETENTION_",
         "DESTINATION_DB_",
     )
 
@@ -81,6 +82,19 @@ class SinkSettings(StageSettings):
         validation_alias="BEMI_SINK_FETCH_BYTES",
         ge=1024 * 1024,
         description="Bytes of records fetched ahead, over all partitions; bounds the memory.",
+    )
+
+    partition_by: Literal["day", "week", "month"] = Field(
+        "month",
+        validation_alias="BEMI_SINK_PARTITION_BY",
+        description="What a new partition of `changes` holds: a day, week or month (UTC).",
+    )
+    retention_days: int | None = Field(
+        None,
+        validation_alias="BEMI_RETENTION_DAYS",
+        ge=1,
+        le=36_500,
+        description="Age in days after which changes are removed; never where it is not set.",
     )
 
     @property

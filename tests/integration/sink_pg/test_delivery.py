@@ -6,10 +6,12 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 
 from schemas.change import Change
+from sink_pg.pg_writer import PgWriter
 from tests.fixtures.kafka import KafkaBroker
 from tests.fixtures.network import cutting_proxy
 from tests.fixtures.postgres import Database, PostgresServer
@@ -325,3 +327,43 @@ def test_interrupt_ends_the_sink_while_the_brokers_are_away(
     changes_topic.publish(numbered(10, first=10))
     start_sink()
     until_stored(trail, 20)
+
+
+def test_running_sink_makes_partitions_ahead_and_removes_what_is_old(
+    changes_topic: ChangesTopic, start_sink: StartSink, trail: Trail
+) -> None:
+    now = datetime.now(timezone.utc)
+    changes_topic.publish([change(1, committed_at=now.isoformat())])
+    sink = start_sink(BEMI_SINK_PARTITION_BY="day")
+    until_stored(trail, 1)
+    assert trail.rows("tableoid::regclass::text") == [(f"bemi_changes_y{now:%Ym%md%d}",)]
+    changes_topic.publish([change(2, committed_at="2020-01-01T00:00:00Z")])
+    until_stored(trail, 2)
+    sink.terminate()
+    assert sink.wait(PATIENCE_SECONDS) == 0
+    start_sink(BEMI_RETENTION_DAYS="30")
+    until_stored(trail, 1)
+    assert trail.rows("commit_lsn") == [(1,)]
+
+
+def test_role_that_may_only_write_rows_stores_them_and_says_what_to_run(
+    changes_topic: ChangesTopic,
+    start_sink: StartSink,
+    trail: Trail,
+    database: Database,
+    writer: PgWriter,
+) -> None:
+    role = f"{database.name}_writer"
+    trail.connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'writer'")
+    try:
+        trail.connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+        trail.connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+        sink = start_sink(DESTINATION_DB_USER=role, DESTINATION_DB_PASSWORD="writer")
+        changes_topic.publish(numbered(10))
+        until_stored(trail, 10)
+        assert "Run `bemi-sink partitions`" in sink.output()
+        sink.terminate()
+        assert sink.wait(PATIENCE_SECONDS) == 0
+    finally:
+        trail.connection.execute(f"DROP OWNED BY {role}")
+        trail.connection.execute(f"DROP ROLE {role}")
