@@ -19,7 +19,8 @@ from tenacity import (
     stop_after_attempt,
     stop_any,
     stop_when_event_set,
-    wait_exponential_jitter,
+    wait_exponential,
+    wait_random,
 )
 from tenacity.stop import stop_base
 
@@ -29,6 +30,7 @@ from producer.settings import ProducerSettings
 from runtime.errors import Retry, Stop
 
 LONGEST_PAUSE_SECONDS = 10.0
+MOST_JITTER_SECONDS = 1.0
 
 T = TypeVar("T")
 
@@ -91,10 +93,9 @@ class _SlotWaits(stop_base):
 
 
 def _pauses(settings: ProducerSettings) -> Callable[[RetryCallState], float]:
-    usual = wait_exponential_jitter(
-        initial=settings.retriable_restart_connector_wait_ms / MILLISECONDS,
-        max=LONGEST_PAUSE_SECONDS,
-    )
+    first_seconds = settings.retriable_restart_connector_wait_ms / MILLISECONDS
+    growing = wait_exponential(multiplier=first_seconds, max=LONGEST_PAUSE_SECONDS)
+    usual = growing + wait_random(0, min(first_seconds, MOST_JITTER_SECONDS))
 
     def pause_seconds(state: RetryCallState) -> float:
         if isinstance(_error(state), SlotInUse) and settings.slot_max_retries >= 0:
