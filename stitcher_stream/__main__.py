@@ -46,7 +46,8 @@ def work(settings: StitcherSettings) -> int:
 
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    app = build_app(settings)
+    with exit_on_stop():
+        app = build_app(settings)
     worker = app.Worker(
         loop=loop, quiet=True, override_logging=False, redirect_stdouts=False, daemon=True
     )

@@ -1,6 +1,7 @@
 """The stitcher as a Faust app. Edge: builds it from the parts.
 
-    `.wal` -> faust_driver (a batch a fetch) -> stitch -> change_records -> publisher -> `.changes`
+    `.wal` -> faust_driver (a batch a fetch) -> stitch -> change_rules -> change_records
+           -> publisher -> `.changes`
 
 `faust -A stitcher_stream.app worker` finds `app` here; it is built when it is first asked
 for, with settings from the environment, so that importing this module has no effect.
@@ -22,6 +23,7 @@ from mode import CrashingSupervisor
 from runtime.errors import DeadLetter
 from schemas.topics import Topics
 from stitcher_stream.change_records import change_key, dead_letter_headers, encode_within
+from stitcher_stream.change_rules import LeftOut, context_rules, reshaping
 from stitcher_stream.errors import UnreadableRecord
 from stitcher_stream.faust_driver import BatchApp, WalBatch
 from stitcher_stream.publisher import Delivery, Publisher
@@ -43,6 +45,9 @@ HEARTBEAT_SECONDS = 3.0
 REQUEST_TIMEOUT_SECONDS = 90.0
 DEAD_LETTERS_PARTITION = 0
 
+LEFT_OUT_LOG_SECONDS = 60.0
+"""How often the changes that the rules left out are told in the log."""
+
 log = logging.getLogger(__name__)
 
 
@@ -60,6 +65,10 @@ class Stitching:
     def __init__(self, settings: StitcherSettings) -> None:
         self._settings = settings
         self._topics = Topics(settings.topic_prefix)
+        self._context_rules = context_rules(settings)
+        self._left_out = LeftOut()
+        self._left_out_told = 0.0
+        self._reshape = reshaping(settings, self._left_out)
         self._positions: dict[int, Position] = {}
         self._deliveries: set[asyncio.Task[None]] = set()
         self._publisher: Publisher | None = None
@@ -85,7 +94,7 @@ class Stitching:
     async def _stitch(self, batch: WalBatch, publisher: Publisher) -> Delivery:
         """Send what the batch gives, in order, and note where reading may begin again."""
         partition = batch.partition
-        max_context_bytes = self._settings.max_context_bytes
+        rules, reshape = self._context_rules, self._reshape
         max_value_bytes = self._settings.kafka_max_message_bytes - 1024  # For key and framing.
         delivery = Delivery(asyncio.get_running_loop())
         state = self._state_before(batch)
@@ -95,7 +104,9 @@ class Stitching:
         for received in batch.records:
             record = WalRecord(received.key, received.value, received.headers, received.offset)
             try:
-                state, change = stitch(state, record, max_context_bytes)
+                state, change = stitch(state, record, rules)
+                if change is not None and reshape is not None:
+                    change = reshape(change)
                 if change is None:
                     continue
                 key, value = change_key(change), encode_within(change, max_value_bytes)
@@ -123,7 +134,17 @@ class Stitching:
         self._positions[partition] = Position(batch.generation, next_offset, state)
         batch.committable = committable_offset(state, next_offset)
         batch.release()
+        if reshape is not None:
+            self._tell_left_out(asyncio.get_running_loop().time())
         return delivery
+
+    def _tell_left_out(self, now: float) -> None:
+        """Say how many changes the rules left out, now and then: there may be many."""
+        if now - self._left_out_told >= LEFT_OUT_LOG_SECONDS:
+            self._left_out_told = now
+            ignored, dropped = self._left_out.take()
+            if ignored or dropped:
+                log.info("left out %d ignored changes and %d the hook dropped", ignored, dropped)
 
     def _state_before(self, batch: WalBatch) -> State:
         """Return the fold's state, or a beginning where the reading began again.
@@ -161,12 +182,16 @@ class Stitching:
 
     async def on_shutdown(self, _app: BatchApp, **_: Any) -> None:
         """Let go of the Kafka producer, after the last commit."""
+        self._tell_left_out(float("inf"))
         if self._publisher is not None:
             self._publisher.close()
 
 
 def build_app(settings: StitcherSettings) -> BatchApp:
-    """Return the Faust app for the settings; nothing is connected before it starts."""
+    """Return the Faust app for the settings; nothing is connected before it starts.
+
+    Raises InvalidSettings where the change hook cannot be imported.
+    """
     app = BatchApp(
         settings.group_id,
         prepare=lambda: prepare_topics(settings),

@@ -8,7 +8,8 @@ StageError
 │   └── OutputRefused      the brokers will not take a record of `.changes`
 └── DeadLetter
     ├── UnreadableRecord   not known what it was, so the context in force ends with it
-    └── MalformedChange    a change that cannot be told; the context in force stays
+    ├── MalformedChange    a change that cannot be told; the context in force stays
+    └── HookFailed         the operator's hook could not decide about a change
 """
 
 from __future__ import annotations
@@ -37,3 +38,7 @@ class UnreadableRecord(DeadLetter):
 
 class MalformedChange(DeadLetter):
     """A change on `.wal` lacks what identifies or describes it."""
+
+
+class HookFailed(DeadLetter):
+    """The change hook raised an error or returned what it may not."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 
 from runtime.settings import StageSettings
+from stitcher_stream.ignore_rules import COLUMN_PARTS, TABLE_PARTS, parse_patterns
+from stitcher_stream.redaction import parse_redactions
+from stitcher_stream.signatures import parse_keys
 
 
 class StitcherSettings(StageSettings):
@@ -21,6 +24,61 @@ class StitcherSettings(StageSettings):
         description=(
             "The largest context that is put on a change, in bytes; a larger one is left out "
             "and the change says so in `context_error`."
+        ),
+    )
+    context_keys: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="BEMI_STITCHER_CONTEXT_KEY",
+        description=(
+            "Keys that contexts may be signed with, one a line, 16 characters at least; several "
+            "while one replaces another. With any, each context says in `_verified` whether it "
+            "was signed. Best given as BEMI_STITCHER_CONTEXT_KEY_FILE."
+        ),
+    )
+    redact_context: str = Field(
+        "",
+        validation_alias="BEMI_STITCHER_REDACT_CONTEXT",
+        description=(
+            "Paths in contexts whose values become `[redacted]`, separated by commas: "
+            "`user.email`, `headers.*`, `*_token`, `**.password` (at any depth). Capitals do not "
+            "matter."
+        ),
+    )
+    redact_sql_literals: bool = Field(
+        False,
+        validation_alias="BEMI_STITCHER_REDACT_SQL_LITERALS",
+        description="Put `?` for each literal in the context's `SQL`, and empty its comments.",
+    )
+    ignore_tables: str = Field(
+        "",
+        validation_alias="BEMI_STITCHER_IGNORE_TABLES",
+        description=(
+            "Tables whose changes are left out, `schema.table`, separated by commas; `*` stands "
+            "for any name or part of one: `app.tmp_*`."
+        ),
+    )
+    ignore_columns: str = Field(
+        "",
+        validation_alias="BEMI_STITCHER_IGNORE_COLUMNS",
+        description=(
+            "Columns that are left out of `before` and `after`, `schema.table.column` with `*` "
+            "as above."
+        ),
+    )
+    ignore_updates_of: str = Field(
+        "",
+        validation_alias="BEMI_STITCHER_IGNORE_UPDATES_OF",
+        description=(
+            "Columns, written as above: an UPDATE that changes only such columns is left out. "
+            "Needs REPLICA IDENTITY FULL; without it the change is kept."
+        ),
+    )
+    change_hook: str = Field(
+        "",
+        validation_alias="BEMI_STITCHER_CHANGE_HOOK",
+        description=(
+            "Dotted path of a callable that is given each change and returns what to override "
+            "of it, or None to drop it."
         ),
     )
     commit_interval_seconds: float = Field(
@@ -83,6 +141,30 @@ class StitcherSettings(StageSettings):
             "misses nothing."
         ),
     )
+
+    @field_validator("ignore_tables")
+    @classmethod
+    def _tables_can_be_read(cls, text: str) -> str:
+        parse_patterns(text, TABLE_PARTS)
+        return text
+
+    @field_validator("ignore_columns", "ignore_updates_of")
+    @classmethod
+    def _columns_can_be_read(cls, text: str) -> str:
+        parse_patterns(text, COLUMN_PARTS)
+        return text
+
+    @field_validator("redact_context")
+    @classmethod
+    def _paths_can_be_read(cls, text: str) -> str:
+        parse_redactions(text)
+        return text
+
+    @field_validator("context_keys")
+    @classmethod
+    def _keys_can_be_read(cls, keys: SecretStr) -> SecretStr:
+        parse_keys(keys.get_secret_value())
+        return keys
 
     @property
     def group_id(self) -> str:

@@ -36,9 +36,10 @@ from schemas.change_id import Epoch, change_uuid, transaction_seed
 from schemas.envelope import Op, Status
 from schemas.topics import CONTEXT_PREFIX, HEADER_COMMIT_LSN, HEADER_EPOCH, HEADER_ORDINAL
 from stitcher_stream.contexts import (
-    MAX_CONTEXT_BYTES,
+    DEFAULT_RULES,
     NO_CONTEXT,
     Context,
+    ContextRules,
     parse_json,
     read_context,
 )
@@ -102,7 +103,7 @@ START = State()
 
 
 def stitch(
-    state: State, record: WalRecord, max_context_bytes: int = MAX_CONTEXT_BYTES
+    state: State, record: WalRecord, rules: ContextRules = DEFAULT_RULES
 ) -> tuple[State, Change | None]:
     """Return the state after the record, and the change it tells, if it tells one.
 
@@ -117,7 +118,7 @@ def stitch(
     if operation is not None:
         return _change(state, record, event, operation)
     if op == _MESSAGE:
-        return _message(state, record, event, max_context_bytes), None
+        return _message(state, record, event, rules), None
     status = event.get("status")
     if status == _BEGIN:
         return State(_transaction(record)), None
@@ -183,19 +184,18 @@ def _number(header: bytes) -> int:
     return int(header)
 
 
-def _message(
-    state: State, record: WalRecord, event: dict[str, Any], max_context_bytes: int
-) -> State:
+def _message(state: State, record: WalRecord, event: dict[str, Any], rules: ContextRules) -> State:
     message = event.get("message")
     source = event.get("source")
     if not isinstance(message, dict) or not isinstance(source, dict):
         raise UnreadableRecord("a logical message without `message` or `source`")
     if message.get("prefix") != CONTEXT_PREFIX:
         return state
-    if source.get("txId") is None:
+    transaction_id = source.get("txId")
+    if transaction_id is None:
         # Not transactional: it stands wherever the log was when it was written.
         return state
-    context, error = read_context(message.get("content"), max_context_bytes)
+    context, error = read_context(message.get("content"), rules, transaction_id)
     return State(_own_transaction(state, record).transaction, context, error)
 
 

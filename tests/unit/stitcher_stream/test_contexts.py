@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from stitcher_stream.contexts import MAX_CONTEXT_DEPTH, read_context
+from stitcher_stream.contexts import MAX_CONTEXT_DEPTH, ContextRules, read_context
 
 
 def content(encoded: bytes) -> str:
@@ -63,8 +63,8 @@ def test_content_that_is_not_base64_text_is_an_error_and_not_an_exception(value:
 def test_size_is_counted_in_the_contexts_own_bytes() -> None:
     encoded = json.dumps({"a": "x" * 91}).encode()
     assert len(encoded) == 100
-    assert read_context(content(encoded), max_bytes=100).error is None
+    assert read_context(content(encoded), ContextRules(max_bytes=100)).error is None
     assert "100 bytes is larger than the 99" in (
-        read_context(content(encoded), max_bytes=99).error or ""
+        read_context(content(encoded), ContextRules(max_bytes=99)).error or ""
     )
-    assert read_context("A" * 10_000_000, max_bytes=99).error
+    assert read_context("A" * 10_000_000, ContextRules(max_bytes=99)).error

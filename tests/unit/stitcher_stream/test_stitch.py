@@ -13,6 +13,7 @@ from schemas.change import Change
 from schemas.change_id import Epoch, change_uuid, transaction_seed
 from schemas.envelope import Op
 from schemas.topics import HEARTBEAT_PREFIX
+from stitcher_stream.contexts import ContextRules
 from stitcher_stream.errors import MalformedChange, UnreadableRecord
 from stitcher_stream.stitch import (
     BEGIN_MISSING,
@@ -110,7 +111,7 @@ def test_oversized_context_is_left_out_with_a_note() -> None:
     wal = transaction().context({"sql": "x" * 200}).change({"id": 1}).end()
     state, change = START, None
     for record in at_offsets(wal.records[:3]):
-        state, change = stitch(state, record, max_context_bytes=100)
+        state, change = stitch(state, record, ContextRules(max_bytes=100))
     assert change is not None
     assert change["context"] == {}
     assert "larger than the 100 allowed" in (change["context_error"] or "")
