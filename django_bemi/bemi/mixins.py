@@ -2,30 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bemi.row_identity import joined_primary_key, split_table_name
 
 if TYPE_CHECKING:
     from django.db.models import Model
+    from typing_extensions import Self
 
+    from bemi.history import History
+    from bemi.models import BemiChange
     from bemi.querysets import BemiChangeQuerySet
+    from bemi.revert import Undone
+
+    ModelT = TypeVar("ModelT", bound=Model)
 
     ModelBase = Model
 else:
     ModelBase = object
 
 
+# What imports models is imported where it is used: `bemi` must be importable before models are.
+
+
+class HistoryOfModel:
+    """Gives a model class its `History`; an object has none, as it has no manager."""
+
+    def __get__(self, instance: Model | None, owner: type[ModelT]) -> History[ModelT]:
+        """Return the history of the class it is asked of."""
+        if instance is not None:
+            raise AttributeError(
+                "the history is asked of the class; an object has bemi_changes and bemi_as_of"
+            )
+        from bemi.history import History
+
+        return History(owner)
+
+
 class BemiRecordMixin(ModelBase):
-    """A model whose objects know their changes."""
+    """A model whose objects know their changes, and whose class knows its table's: `bemi`."""
 
     if TYPE_CHECKING:
 
         class Meta:
             abstract = True
 
+    bemi = HistoryOfModel()
+
+    def bemi_as_of(self, moment: datetime) -> Self | None:
+        """Return the row as it was then, None where there was none."""
+        return type(self).bemi.as_of_key(self.pk, moment)
+
+    def bemi_field_history(self, attribute: str) -> list[tuple[BemiChange, Any, Any]]:
+        """Return `(change, before, after)` for each change of one field, the oldest first.
+
+        The values are of the field's Python type. A foreign key's attribute ends in `_id`.
+        """
+        return [
+            (change, *values)
+            for change in self.bemi_changes().asc()
+            if (values := change.field_changes().get(attribute)) is not None
+        ]
+
+    def bemi_revert_to(self, moment: datetime, *, dry_run: bool = False) -> list[Undone]:
+        """Undo what was done to the row since then; raises RevertConflict."""
+        return self.bemi_changes().filter(committed_at__gt=moment).revert(dry_run=dry_run)
+
     def bemi_changes(self, field_name: str | None = None) -> BemiChangeQuerySet:
         """Return the changes of this object's row, or those that changed one column."""
-        # The model is imported here because `bemi` must be importable before models are.
         from bemi.models import BemiChange
 
         schema, table = split_table_name(self._meta.db_table)
@@ -36,27 +81,3 @@ class BemiRecordMixin(ModelBase):
         if field_name is not None:
             changes = changes.field_changed(table, primary_key, field_name)
         return changes
-
-
-def split_table_name(db_table: str) -> tuple[str | None, str]:
-    """Return schema and table of a db_table that names both, written `schema"."table`.
-
-    The quotes that Django puts around a db_table make that a qualified name.
-    """
-    schema, separator, table = db_table.strip('"').partition('"."')
-    return (schema, table) if separator else (None, db_table)
-
-
-def joined_primary_key(primary_key: Any) -> str:
-    """Return a primary key as the column `primary_key` has it.
-
-    A composite one is its values joined by commas, with a backslash before each comma and
-    backslash in a value.
-    """
-    if isinstance(primary_key, (tuple, list)):
-        return _joined(primary_key)
-    return str(primary_key)
-
-
-def _joined(values: Iterable[Any]) -> str:
-    return ",".join(str(value).replace("\\", "\\\\").replace(",", "\\,") for value in values)

@@ -10,8 +10,10 @@ from typing import Any
 
 from django.db import models
 
+from bemi.field_values import FieldChange, field_values, model_of
 from bemi.managers import BemiChangeManager
-from bemi.querysets import IN_ORDER
+from bemi.querysets import IN_ORDER, BemiChangeQuerySet
+from bemi.revert import Undone, revert
 
 
 class BemiChange(models.Model):
@@ -51,6 +53,35 @@ class BemiChange(models.Model):
     def __str__(self) -> str:
         """Name the row and what happened to it, without any of its values."""
         return f"{self.operation} {self.table} {self.primary_key}"
+
+    @property
+    def model(self) -> type[models.Model] | None:
+        """The site's model of the table, None where it has none (any more)."""
+        return model_of(self.schema, self.table)
+
+    def field_changes(self) -> dict[str, FieldChange]:
+        """Return what changed by field, as the fields' Python types.
+
+        For the fields that the model has now. {} where the site has no model of the table.
+        """
+        model = self.model
+        if model is None:
+            return {}
+        before = field_values(model, self.before or {})
+        after = field_values(model, self.after or {})
+        return {
+            name: FieldChange(before.get(name), after.get(name))
+            for name in {**before, **after}
+            if before.get(name) != after.get(name)
+        }
+
+    def transaction_changes(self) -> BemiChangeQuerySet:
+        """Return all changes of the transaction that made this one, in their order."""
+        return type(self).objects.same_transaction(self).asc()
+
+    def revert(self, *, dry_run: bool = False) -> list[Undone]:
+        """Undo this change alone; raises RevertConflict, see `bemi.revert.revert`."""
+        return revert([self], dry_run=dry_run)
 
     def diff(self) -> dict[str, list[Any]]:
         """Return what changed, as {column: [before, after]}; None where a side has none."""

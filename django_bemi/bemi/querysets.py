@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import BooleanField, Func, JSONField, QuerySet, TextField, Value
@@ -10,10 +12,17 @@ from django.db.models.functions import Cast
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from bemi.models import BemiChange  # noqa: F401  (named by the string below)
+    from bemi.models import BemiChange
+    from bemi.revert import Undone
 
 IN_ORDER = ("committed_at", "position", "ordinal")
 """What orders changes: rows of one COPY share everything but the ordinal."""
+
+_ROW = ("schema", "table", "primary_key")
+
+
+def _transaction(change: BemiChange) -> tuple[object, ...]:
+    return change.database, change.epoch, change.commit_lsn, change.transaction_id
 
 
 class BemiChangeQuerySet(QuerySet["BemiChange"]):
@@ -65,6 +74,61 @@ class BemiChangeQuerySet(QuerySet["BemiChange"]):
     def desc(self) -> Self:
         """Put the newest first."""
         return self.order_by(*(f"-{name}" for name in IN_ORDER))
+
+    def first_change(self) -> BemiChange | None:
+        """Return the oldest of them, None where there is none."""
+        return self.asc().first()
+
+    def last_change(self) -> BemiChange | None:
+        """Return the newest of them, None where there is none."""
+        return self.desc().first()
+
+    def first_of_each_row(self) -> Self:
+        """Keep the oldest change of each row; changes of no row (TRUNCATE) are left out."""
+        rows = self.filter(primary_key__isnull=False)
+        return rows.order_by(*_ROW, *IN_ORDER).distinct(*_ROW)
+
+    def last_of_each_row(self) -> Self:
+        """Keep the newest change of each row; changes of no row (TRUNCATE) are left out."""
+        rows = self.filter(primary_key__isnull=False)
+        return rows.order_by(*_ROW, *(f"-{name}" for name in IN_ORDER)).distinct(*_ROW)
+
+    def same_transaction(self, change: BemiChange) -> Self:
+        """Keep those of the transaction that made the change.
+
+        Known by its commit: transaction ids come again after some billions.
+        """
+        return self.filter(
+            transaction_id=change.transaction_id,
+            committed_at=change.committed_at,
+            commit_lsn=change.commit_lsn,
+            epoch=change.epoch,
+            database=change.database,
+        )
+
+    def by_transaction(self) -> Iterator[list[BemiChange]]:
+        """Yield the changes of one transaction after the other, the oldest first."""
+        ordered = self.order_by("committed_at", "commit_lsn", "transaction_id", "ordinal")
+        for _, changes in groupby(ordered.iterator(), _transaction):
+            yield list(changes)
+
+    def by_context(self, key: str) -> Iterator[tuple[Any, list[BemiChange]]]:
+        """Yield `(value, changes)` for each value that the context has under the key.
+
+        In the order in which they came first: with a request's id as the key that groups by
+        request. Changes without the key are left out.
+        """
+        groups: dict[str, tuple[Any, list[BemiChange]]] = {}
+        for change in self.filter(context__has_key=key).asc():
+            value = (change.context or {})[key]
+            groups.setdefault(repr(value), (value, []))[1].append(change)
+        yield from groups.values()
+
+    def revert(self, *, dry_run: bool = False) -> list[Undone]:
+        """Undo all of them, the last first, or none; see `bemi.revert.revert`."""
+        from bemi.revert import revert
+
+        return revert(self, dry_run=dry_run)
 
     def field_changed(self, table: str, primary_key: Any, field_name: str) -> Self:
         """Keep changes of one row that changed one column; its first value counts as one."""

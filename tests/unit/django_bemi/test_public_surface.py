@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from bemi import Bemi, BemiDatabaseRouter, BemiRecordMixin, checks, mixins
+from bemi import Bemi, BemiDatabaseRouter, BemiRecordMixin, checks, row_identity
 from bemi.models import BemiChange
 
 
@@ -95,13 +95,13 @@ def test_the_router_reads_the_trail_elsewhere_and_lets_triggers_into_tracked_dat
     ],
 )
 def test_a_primary_key_is_written_as_in_the_trail(primary_key: Any, text: str) -> None:
-    assert mixins.joined_primary_key(primary_key) == text
+    assert row_identity.joined_primary_key(primary_key) == text
 
 
 def test_a_table_name_may_name_its_schema() -> None:
-    assert mixins.split_table_name("task") == (None, "task")
-    assert mixins.split_table_name('app"."task') == ("app", "task")
-    assert mixins.split_table_name('"app"."task"') == ("app", "task")
+    assert row_identity.split_table_name("task") == (None, "task")
+    assert row_identity.split_table_name('app"."task') == ("app", "task")
+    assert row_identity.split_table_name('"app"."task"') == ("app", "task")
 
 
 def test_the_mixin_asks_for_the_changes_of_its_own_row() -> None:

@@ -1,0 +1,1 @@
+"""An app of the tests: authors and their books, with a column of every type."""
