@@ -72,12 +72,12 @@ class AvroRelation(RelationEvents):
         super().__init__(shape, topic, RelationRows(shape, codecs, options.on_conversion_failure))
         self._written = shape.written
         self._is_whole = len(self._written) == len(shape.columns)
-        # A column without a zero is nullable.
-        self._zeros = [
-            codec.null if column.zero is None else _zero(column)
-            for column, codec in zip(shape.columns, codecs, strict=True)
-        ]
-        self._fills_in = options.modes.debezium_values
+        if options.modes.debezium_values:
+            # A column without a zero is nullable.
+            self.invented = tuple(
+                codec.null if column.zero is None else _zero(column)
+                for column, codec in zip(shape.columns, codecs, strict=True)
+            )
         adjust = options.adjust_schema_name
         self.key_schema = shape.key_schema(adjust(f"{topic}.Key"), options.adjust_field_name)
         self.key_writer: AvroWriter | None = None
@@ -93,26 +93,11 @@ class AvroRelation(RelationEvents):
             return None
         return self._join([cells[number] for number in self.shape.key])
 
-    def old_key(self, cells: Cells, is_full: bool) -> bytes | None:
-        """Return an old row's key: of all of it, or of what was sent."""
-        return self.key(cells if is_full else self._filled(cells))
-
-    def _filled(self, cells: Cells) -> Cells:
-        """Return the cells with what Debezium invents for those that were not sent."""
-        if not self._fills_in:
-            return cells
-        columns = zip(self.shape.columns, cells, self._zeros, strict=True)
-        return tuple(cell if column.is_identity else zero for column, cell, zero in columns)
-
     def row(self, cells: Cells) -> bytes:
         """Return the whole row."""
         if self._is_whole:
             return _SOME + self._join(cells)
         return _SOME + self._join([cells[number] for number in self._written])
-
-    def before(self, cells: Cells, is_full: bool) -> bytes:
-        """Return the old row: whole, or what was sent of it and null for the rest."""
-        return self.row(cells if is_full else self._filled(cells))
 
     def _join(self, cells: Cells | list[Any]) -> bytes:
         try:

@@ -77,12 +77,12 @@ class ConnectRelation(RelationEvents):
         names = [options.adjust_field_name(column.name) for column in shape.columns]
         self._written = [(number, names[number]) for number in shape.written]
         self._key = [(number, names[number]) for number in shape.key]
-        # A column without a zero is nullable.
-        self._zeros = [
-            codec.null if column.zero is None else column.zero
-            for column, codec in zip(shape.columns, codecs, strict=True)
-        ]
-        self._fills_in = options.modes.debezium_values
+        if options.modes.debezium_values:
+            # A column without a zero is nullable.
+            self.invented = tuple(
+                codec.null if column.zero is None else column.zero
+                for column, codec in zip(shape.columns, codecs, strict=True)
+            )
         adjust = options.adjust_schema_name
         key_schema = shape.key_schema(adjust(f"{topic}.Key"), options.adjust_field_name)
         self.encode_key: Encode | None = None
@@ -97,24 +97,9 @@ class ConnectRelation(RelationEvents):
         """Return the row's key, or None without a key."""
         return {name: cells[number] for number, name in self._key} or None
 
-    def old_key(self, cells: Cells, is_full: bool) -> dict[str, Any] | None:
-        """Return an old row's key: of all of it, or of what was sent."""
-        return self.key(cells if is_full else self._filled(cells))
-
-    def _filled(self, cells: Cells) -> Cells:
-        """Return the cells with what Debezium invents for those that were not sent."""
-        if not self._fills_in:
-            return cells
-        columns = zip(self.shape.columns, cells, self._zeros, strict=True)
-        return tuple(cell if column.is_identity else zero for column, cell, zero in columns)
-
     def row(self, cells: Cells) -> dict[str, Any]:
         """Return the whole row."""
         return {name: cells[number] for number, name in self._written}
-
-    def before(self, cells: Cells, is_full: bool) -> dict[str, Any]:
-        """Return the old row: whole, or what was sent of it and null for the rest."""
-        return self.row(cells if is_full else self._filled(cells))
 
 
 class ConnectEvents:

@@ -69,6 +69,8 @@ class RelationEvents(ABC):
         self.collection = f"{shape.pg_schema}.{shape.table}"
         """Its name in the counts of a transaction."""
         self.rows = rows
+        self.invented: Cells = ()
+        """What Debezium writes for each column that was not sent; empty where null is written."""
 
     def event(self, data: bytes, text: Text, at: int) -> Event:
         """Return what the row message that begins at `at` says."""
@@ -92,16 +94,23 @@ class RelationEvents(ABC):
         """Return the row's key, comparable with another's, or None without a key."""
 
     @abstractmethod
-    def old_key(self, cells: Cells, is_full: bool) -> Any:
-        """Return an old row's key: of all of it, or of what was sent."""
-
-    @abstractmethod
     def row(self, cells: Cells) -> Any:
         """Return the whole row."""
 
-    @abstractmethod
+    def old_key(self, cells: Cells, is_full: bool) -> Any:
+        """Return an old row's key: of all of it, or of what was sent."""
+        return self.key(cells if is_full else self._filled(cells))
+
     def before(self, cells: Cells, is_full: bool) -> Any:
-        """Return the old row: whole, or what was sent of it."""
+        """Return the old row: whole, or what was sent of it and null for the rest."""
+        return self.row(cells if is_full else self._filled(cells))
+
+    def _filled(self, cells: Cells) -> Cells:
+        """Return the cells with what stands for those that were not sent."""
+        if not self.invented:
+            return cells
+        columns = zip(self.shape.columns, cells, self.invented, strict=True)
+        return tuple(cell if column.is_identity else other for column, cell, other in columns)
 
 
 class EventWriter(Protocol):

@@ -15,6 +15,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring
+from textwrap import indent
 from typing import Any, Final, cast
 
 from producer.row_codec import CellCodec, Cells, Text
@@ -55,13 +56,12 @@ def compile_event(
         names[f"null{number}"] = codec.null
         names[f"unavailable{number}"] = codec.unavailable
         names[f"encode{number}"] = codec.encode
-    columns = [_Column(number, codec) for number, codec in enumerate(codecs)]
     constants = _Constants(names)
     code = _EVENT.format(
         count=len(codecs),
-        new="".join(column.new() for column in columns),
-        old="".join(column.old() for column in columns),
-        after_old="".join(column.after_old() for column in columns),
+        new=_NEW.lines(codecs, 1),
+        old=_OLD.lines(codecs, 2),
+        after_old=_AFTER_OLD.lines(codecs, 2),
         row=constants.format(row, "v"),
         old_row=constants.format(row, "o"),
         before=constants.format(before, "v"),
@@ -114,95 +114,65 @@ def event(data, text, at):
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """Writes the lines that read one column; `v` is a new row's cell, `o` an old one's."""
-
-    number: int
-    codec: CellCodec
-
-    def new(self) -> str:
-        number = self.number
-        if self.codec.encode is None:
-            return _SKIP.format(indent="    ")
-        return _NEW.format(number=number, assignment=self._assignment("v"))
-
-    def old(self) -> str:
-        if self.codec.encode is None:
-            return _SKIP.format(indent="        ")
-        return _OLD.format(number=self.number, assignment=self._assignment("o"))
-
-    def after_old(self) -> str:
-        if self.codec.encode is None:
-            return _SKIP.format(indent="        ")
-        return _AFTER_OLD.format(number=self.number, assignment=self._assignment("v"))
-
-    def _assignment(self, prefix: str) -> str:
-        call = f"encode{self.number}(data[start:at])"
-        form = call if self.codec.form is None else self.codec.form.format(call=call)
-        return f"{prefix}{self.number} = {form}"
-
-
 # `data` is read with the column's kind: `t` text, `n` null, `u` unchanged and not sent.
 _SKIP = """\
-{indent}if data[at] == 116:
-{indent}    at += 5 + uint32(data, at + 1)[0]
-{indent}else:
-{indent}    at += 1
+if data[at] == 116:
+    at += 5 + uint32(data, at + 1)[0]
+else:
+    at += 1
 """
-_NEW = """\
-    column = data[at]
-    if column == 116:
-        start = at + 5
-        at = start + uint32(data, at + 1)[0]
-        value = text[start:at]
-        {assignment}
-    elif column == 110:
-        at += 1
-        v{number} = null{number}
-    elif column == 117:
-        at += 1
-        v{number} = unavailable{number}
-    else:
-        raise ValueError("unknown kind of column value")
+_COLUMN = """\
+column = data[at]
+if column == 116:
+    start = at + 5
+    at = start + uint32(data, at + 1)[0]
+    value = {keep}text[start:at]
+    {cell} = {form}
+elif column == 110:
+    at += 1
+    {forget}{cell} = null{number}
+elif column == 117:
+    at += 1
+    {forget}{cell} = {unchanged}
+else:
+    raise ValueError("unknown kind of column value")
 """
-_OLD = """\
-        column = data[at]
-        if column == 116:
-            start = at + 5
-            at = start + uint32(data, at + 1)[0]
-            value = r{number} = text[start:at]
-            {assignment}
-        elif column == 110:
-            at += 1
-            r{number} = None
-            o{number} = null{number}
-        elif column == 117:
-            at += 1
-            r{number} = None
-            o{number} = unavailable{number}
-        else:
-            raise ValueError("unknown kind of column value")
-"""
-_AFTER_OLD = """\
-        column = data[at]
-        if column == 116:
-            start = at + 5
-            at = start + uint32(data, at + 1)[0]
-            value = text[start:at]
-            if value == r{number}:
-                v{number} = o{number}
-            else:
-                {assignment}
-        elif column == 110:
-            at += 1
-            v{number} = null{number}
-        elif column == 117:
-            at += 1
-            v{number} = o{number}
-        else:
-            raise ValueError("unknown kind of column value")
-"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """How the lines for the columns of a row differ: `v` is a new row's cell, `o` an old one's."""
+
+    cell: str = "v{number}"
+    form: str = "{form}"
+    unchanged: str = "unavailable{number}"
+    keep: str = ""
+    forget: str = ""
+
+    def lines(self, codecs: Sequence[CellCodec], depth: int) -> str:
+        """Return the lines that read the columns, indented so deep."""
+        lines = []
+        for number, codec in enumerate(codecs):
+            call = f"encode{number}(data[start:at])"
+            form = call if codec.form is None else codec.form.format(call=call)
+            column = _COLUMN.format(
+                number=number,
+                cell=self.cell.format(number=number),
+                form=self.form.format(number=number, form=form),
+                unchanged=self.unchanged.format(number=number),
+                keep=self.keep.format(number=number),
+                forget=self.forget.format(number=number),
+            )
+            lines.append(_SKIP if codec.encode is None else column)
+        return indent("".join(lines), "    " * depth)
+
+
+_NEW: Final = _Row()
+# The texts of an old row are kept in `r`, for the new one's that are the same.
+_OLD: Final = _Row(cell="o{number}", keep="r{number} = ", forget="r{number} = None; ")
+_AFTER_OLD: Final = _Row(
+    form="o{number} if value == r{number} else ({form})", unchanged="o{number}"
+)
 
 
 class _Constants:
