@@ -1,7 +1,7 @@
 """Tell by `manage.py check` what is wrong with how the app is set up.
 
 No check opens a connection. Ids: bemi.E001 context function, bemi.E002 no PostgreSQL,
-bemi.E003 two packages own `bemi`, bemi.W001 middleware.
+bemi.E003 two packages own `bemi`, bemi.E004 key that signs contexts, bemi.W001 middleware.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from bemi import conf
 from bemi.middleware import BemiMiddleware
 
 REPLACED_DISTRIBUTION = "bemi-django"
+MIN_KEY_BYTES = 16
 
 
 def register_checks() -> None:
     """Register the checks; more than once does no harm."""
     for check in (
         check_context_function,
+        check_context_key,
         check_database,
         check_middleware,
         check_only_distribution,
@@ -56,6 +58,20 @@ def check_context_function(
             )
         ]
     return []
+
+
+def check_context_key(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse a key that could be guessed: what it signs would pass for the site's own."""
+    key = conf.context_key()
+    if key is None or len(key) >= MIN_KEY_BYTES:
+        return []
+    return [
+        Error(
+            f"BEMI_CONTEXT_KEY has fewer than {MIN_KEY_BYTES} characters.",
+            hint="Make one by `openssl rand -hex 32`, for the stitcher as well.",
+            id="bemi.E004",
+        )
+    ]
 
 
 def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:

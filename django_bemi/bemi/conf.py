@@ -42,6 +42,17 @@ def sql_max_length() -> int:
     return int(getattr(settings, "BEMI_SQL_MAX_LENGTH", DEFAULT_SQL_MAX_LENGTH))
 
 
+def context_key() -> bytes | None:
+    """Return BEMI_CONTEXT_KEY: what contexts are signed with, None where it is not set.
+
+    The same text as a line of the stitcher's BEMI_STITCHER_CONTEXT_KEY_FILE.
+    """
+    key = getattr(settings, "BEMI_CONTEXT_KEY", None)
+    if not key:
+        return None
+    return key if isinstance(key, bytes) else str(key).strip().encode()
+
+
 def command_context() -> bool:
     """Return BEMI_COMMAND_CONTEXT: whether changes of a management command name it.
 

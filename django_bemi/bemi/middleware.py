@@ -178,6 +178,7 @@ def _with_comment(
         text,
         sql_max_length=conf.sql_max_length(),
         max_size=MAX_CONTEXT_SIZE,
+        key=conf.context_key(),
     )
     if comment is None:
         logger.warning("the context is longer than %d characters and not sent", MAX_CONTEXT_SIZE)

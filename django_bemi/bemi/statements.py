@@ -11,6 +11,8 @@ Lexical rules: PostgreSQL manual, "Lexical Structure" (comments nest).
 from __future__ import annotations
 
 import datetime
+import hashlib
+import hmac
 import json
 import re
 from collections.abc import Mapping
@@ -73,18 +75,23 @@ def _behind_comment(sql: str, start: int) -> int:
 
 
 def encode_context(
-    context: Mapping[Any, Any], sql: str, *, sql_max_length: int, max_size: int
+    context: Mapping[Any, Any],
+    sql: str,
+    *,
+    sql_max_length: int,
+    max_size: int,
+    key: bytes | None = None,
 ) -> str | None:
-    """Return the comment with the context and the statement in it.
+    """Return the comment with the context and the statement in it, signed where there is a key.
 
     The statement is cut to sql_max_length characters. A comment longer than max_size goes
     without the statement, and if it still is, there is none: None.
     """
     encoded = None
     if sql_max_length > 0:
-        encoded = _encode({**context, SQL_KEY: _shortened(sql, sql_max_length)})
+        encoded = _encode({**context, SQL_KEY: _shortened(sql, sql_max_length)}, key)
     if encoded is None or len(encoded) > max_size:
-        encoded = _encode(context)
+        encoded = _encode(context, key)
     return encoded if len(encoded) <= max_size else None
 
 
@@ -94,8 +101,12 @@ def _shortened(sql: str, max_length: int) -> str:
     return f"{sql[:max_length]}... ({len(sql)} characters)"
 
 
-def _encode(context: Mapping[Any, Any]) -> str:
+def _encode(context: Mapping[Any, Any], key: bytes | None) -> str:
     text = encode_json(context)
+    if key is not None:
+        # The signed text is a string of its own, so what is escaped below comes back as it was.
+        signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+        text = json.dumps({"_signed": text, "_signature": signature})
     text = text.replace("%", "\\u0025").replace("*/", "*\\u002f").replace("/*", "/\\u002a")
     return f"{COMMENT_START}{text}{COMMENT_END}"
 
