@@ -96,6 +96,11 @@ class Topics:
         return f"{self.prefix}.changes"
 
     @property
+    def stitcher_group(self) -> str:
+        """The consumer group of the stitchers; what it has committed in `.wal` is stitched."""
+        return f"{self.prefix}.stitcher"
+
+    @property
     def dead_letters(self) -> str:
         """The topic of records that a stage could not understand."""
         return f"{self.prefix}.dead-letters"

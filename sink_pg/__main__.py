@@ -1,4 +1,4 @@
-"""The sink's command: `bemi-sink [run|migrate|partitions|retention|replay]`.
+"""The sink's command: `bemi-sink [run|migrate|partitions|retention|replay|verify]`.
 
 kafka_reader -> change_rows -> batch -> pg_writer -> `changes`
 """
@@ -22,6 +22,7 @@ from sink_pg.replay_command import replay_command
 from sink_pg.settings import SinkSettings
 from sink_pg.table_commands import partitions_command, retention_command
 from sink_pg.upkeep import Upkeep
+from sink_pg.verify_command import verify_command
 
 
 @click.group(name="bemi-sink", invoke_without_command=True)
@@ -45,6 +46,7 @@ def migrate_command() -> None:
 
 
 main.add_command(replay_command)
+main.add_command(verify_command)
 
 
 def _exit_after(work: Callable[[SinkSettings, Event], None]) -> None:

@@ -12,7 +12,8 @@ Stop
 ├── NoRetention             nobody has said how old changes may get
 ├── RecordsLost             Kafka no longer has records that were never stored
 ├── OffsetBeyondTopic       the topic ends before what was stored of it
-└── KafkaRefused            the brokers do not let the sink read
+├── KafkaRefused            the brokers do not let the sink read
+└── CannotCompare           verify has nothing to compare, or was stopped
 DeadLetter
 └── UnreadableChange        a record is not a stitched change, or cannot be stored
 StageError
@@ -70,6 +71,10 @@ class OffsetBeyondTopic(Stop):
 
 class KafkaRefused(Stop):
     """The brokers do not let the sink read its topic or use its group; check the ACLs."""
+
+
+class CannotCompare(Stop):
+    """Nothing can be said about what is stored."""
 
 
 class UnreadableChange(DeadLetter):
