@@ -156,6 +156,22 @@ def carries_comment(sql: str) -> bool:
     return sql.rstrip(_BLANKS + ";").endswith(COMMENT_END)
 
 
+def read_comment(sql: str) -> dict[str, Any] | None:
+    """Return the context that the statement ends in, None where it ends in none.
+
+    For tests: what the trigger takes is decided in SQL. A signature is not verified.
+    """
+    body = sql.rstrip(_BLANKS + ";")
+    start = body.rfind(COMMENT_START)
+    if start < 0 or not body.endswith(COMMENT_END):
+        return None
+    context = json.loads(body[start + len(COMMENT_START) : -len(COMMENT_END)])
+    signed = context.get("_signed")
+    if isinstance(signed, str):
+        context = json.loads(signed)
+    return dict(context)
+
+
 def append_comment(sql: str, comment: str, *, has_parameters: bool) -> str:
     """Return the statement with the comment as its last, before a closing semicolon.
 
