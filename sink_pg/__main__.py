@@ -1,4 +1,4 @@
-"""The sink's command: `bemi-sink [run|migrate|partitions|retention|replay|verify]`.
+"""The sink's command: `bemi-sink [run|migrate|partitions|retention|dead-letters|replay|verify]`.
 
 kafka_reader -> change_rows -> batch -> pg_writer -> `changes`
 """
@@ -15,6 +15,7 @@ import click
 from runtime.service import collect_garbage_less_often, configure_logs, exit_on_stop, run
 from schemas.topics import Topics
 from sink_pg.batch import BatchLimits
+from sink_pg.dead_letter_commands import dead_letters
 from sink_pg.delivery import Delivery, apply_migrations
 from sink_pg.kafka_reader import KafkaReader
 from sink_pg.pg_writer import PgWriter
@@ -74,6 +75,7 @@ def _migrate(settings: SinkSettings, stopping: Event) -> None:
 
 
 main.add_command(partitions_command)
+main.add_command(dead_letters)
 main.add_command(retention_command)
 
 if __name__ == "__main__":

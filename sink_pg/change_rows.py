@@ -3,8 +3,8 @@ r"""Turn a record of `.changes` into a line for COPY. Pure.
 One record gives one ChangeRow or one UnreadableChange; nothing else is ever raised. The JSON
 of `before`, `after` and `context` goes to PostgreSQL as it was written, never through
 Python's numbers, so a numeric keeps every digit. PostgreSQL parses it anyway: text between
-the braces that is not JSON, or is beyond jsonb's limits, is refused there and set aside by
-pg_writer.
+the braces that is not JSON is refused there and set aside by pg_writer, and what is beyond
+jsonb's limits gets another form by unstorable.
 
 What PostgreSQL's text and jsonb cannot hold is replaced, not refused: U+0000 by U+2400
 (SYMBOL FOR NULL) and a surrogate without its other half by U+FFFD (REPLACEMENT CHARACTER).
@@ -45,6 +45,7 @@ COPY_COLUMNS = (
     "epoch",
     "context_error",
     "characters_replaced",
+    "stored_as_text",
 )
 """The columns of a line, in its order."""
 
@@ -133,7 +134,7 @@ def _canonical_row(value: bytes, record: Record) -> ChangeRow | None:
         epoch_text = epoch.decode()
     except UnicodeDecodeError:
         return None
-    line = b"%b\t%b\t%b\t%b\t%b\t%b\t%b}\t{%b}\t{%b\t%b\t%b\t%b\t%b\t%b\t%b\t%b\t%b\t%b\n" % (
+    line = b"%b\t%b\t%b\t%b\t%b\t%b\t%b}\t{%b}\t{%b\t%b\t%b\t%b\t%b\t%b\t%b\t%b\t%b\t%b\t\\N\n" % (
         identifier,
         database,
         pg_schema,
@@ -187,6 +188,7 @@ def _any_row(value: bytes, record: Record) -> ChangeRow:
     if fields["operation"].decode() not in tuple(Operation):
         raise UnreadableChange("operation is not one of " + ", ".join(Operation))
     fields["characters_replaced"] = b"t" if is_replaced else b"f"
+    fields["stored_as_text"] = rb"\N"
     return ChangeRow(
         b"\t".join([fields[name] for name in COPY_COLUMNS]) + b"\n",
         storable_text(_text(members, "epoch")),
@@ -253,18 +255,23 @@ _DECODER = json.JSONDecoder()
 
 
 def _members(value: bytes) -> dict[str, str]:
+    try:
+        return members_of(value.decode())
+    except UnicodeDecodeError:
+        raise UnreadableChange("the record is not UTF-8") from None
+
+
+def members_of(document: str) -> dict[str, str]:
     """Return the members of a JSON object, each as the text it was written in.
 
     Only strings and the members' own boundaries are understood here; what stands between
-    them is checked by whoever reads it.
+    them is checked by whoever reads it. Raises UnreadableChange where there is no object.
     """
+    text = document.strip()
+    if not text.startswith("{"):
+        raise UnreadableChange("the record is not a JSON object")
     try:
-        text = value.decode().strip()
-        if not text.startswith("{"):
-            raise UnreadableChange("the record is not a JSON object")
         return _split(text)
-    except UnicodeDecodeError:
-        raise UnreadableChange("the record is not UTF-8") from None
     # Raised by the decoder for a string, and where the text ends before the object does.
     except ValueError:
         raise UnreadableChange("the record is not JSON") from None

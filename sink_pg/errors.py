@@ -10,6 +10,7 @@ Stop
 ├── NewerTables             a newer sink made the tables
 ├── TooManyRowsToMove       a new partition's rows stand in the default one, too many to move
 ├── NoRetention             nobody has said how old changes may get
+├── NoSuchDeadLetter        an id was given that none has
 ├── RecordsLost             Kafka no longer has records that were never stored
 ├── OffsetBeyondTopic       the topic ends before what was stored of it
 ├── KafkaRefused            the brokers do not let the sink read
@@ -59,6 +60,10 @@ class TooManyRowsToMove(Stop):
 
 class NoRetention(Stop):
     """How long changes are kept is not set; set BEMI_RETENTION_DAYS."""
+
+
+class NoSuchDeadLetter(Stop):
+    """No dead letter has that id; `bemi-sink dead-letters list` shows those there are."""
 
 
 class RecordsLost(Stop):

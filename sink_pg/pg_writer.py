@@ -34,6 +34,7 @@ from sink_pg.pg_connection import Connection, connect, is_about_a_row, stage_err
 from sink_pg.schema_migrations import migrate
 from sink_pg.settings import SinkSettings
 from sink_pg.statements import copy_into, insert_staged, statement
+from sink_pg.unstorable import with_text
 from sink_pg.watermark import Watermark
 
 ROWS_PER_WRITE = 200
@@ -186,8 +187,9 @@ def insert_new(
 ) -> int:
     """Insert the rows that are not stored yet; return their number.
 
-    Rows that PostgreSQL refuses are added to `refused`, each found by halving. `insert` takes
-    what is staged; it may run several times, each in a savepoint of its own.
+    Rows that PostgreSQL refuses are found by halving; those that no other form helps (see
+    unstorable) are added to `refused`. `insert` takes what is staged; it may run several
+    times, each in a savepoint of its own.
     """
     if not rows:
         return 0
@@ -201,6 +203,8 @@ def insert_new(
         if not is_about_a_row(error):
             raise
         if len(rows) == 1:
+            if (storable := with_text(connection, rows[0])) is not None:
+                return insert_new(connection, [storable], refused, insert)
             refused.append(RefusedRecord(rows[0].record, _reason(error)))
             return 0
     middle = len(rows) // 2

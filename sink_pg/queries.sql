@@ -78,6 +78,9 @@ CREATE TEMPORARY TABLE bemi_staging (LIKE public.changes INCLUDING DEFAULTS) ON 
 -- clear_staging --
 TRUNCATE pg_temp.bemi_staging;
 
+-- read_json --
+SELECT %(document)s::jsonb IS NULL;
+
 -- plain_times --
 SET LOCAL datestyle = 'ISO';
 SET LOCAL timezone = 'UTC';
@@ -173,3 +176,26 @@ SELECT count(*) FROM {partition} WHERE committed_at < {cutoff};
 DELETE FROM {partition} WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM {partition} WHERE committed_at < {cutoff} LIMIT {limit}
 ));
+
+-- list_dead_letters --
+SELECT id, topic, partition, "offset", octet_length(value), created_at, retries, reason
+FROM public.bemi_dead_letters ORDER BY id LIMIT %(limit)s;
+
+-- count_dead_letters --
+SELECT count(*) FROM public.bemi_dead_letters;
+
+-- dead_letter_ids --
+SELECT id FROM public.bemi_dead_letters
+WHERE %(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s::bigint[]) ORDER BY id;
+
+-- take_dead_letter --
+-- Left alone where another takes it at this moment.
+SELECT topic, partition, "offset", key, value FROM public.bemi_dead_letters
+WHERE id = %(id)s FOR UPDATE SKIP LOCKED;
+
+-- keep_dead_letter --
+UPDATE public.bemi_dead_letters
+SET reason = %(reason)s, retries = retries + 1, retried_at = now() WHERE id = %(id)s;
+
+-- drop_dead_letters --
+DELETE FROM public.bemi_dead_letters WHERE id = ANY(%(ids)s);

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from threading import Event
 
 import click
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from runtime.service import configure_logs, exit_on_stop, run
+from sink_pg.command import exit_after, print_table
 from sink_pg.errors import NoRetention
 from sink_pg.partitions import AHEAD, Partition, list_partitions, make, times_in_default
 from sink_pg.periods import Period, upcoming
-from sink_pg.pg_connection import Connection, connect
+from sink_pg.pg_connection import Connection
 from sink_pg.retention import find_expired, remove_expired
 from sink_pg.settings import SinkSettings
 from sink_pg.upkeep import cutoff_of
-
-Work = Callable[[SinkSettings, Connection, Event], None]
 
 
 @click.command(name="partitions")
@@ -47,7 +41,7 @@ def partitions_command(is_list: bool) -> None:
             )
         _print_partitions("partitions of changes", list_partitions(connection))
 
-    _exit_after(work)
+    exit_after(work)
 
 
 @click.command(name="retention")
@@ -71,19 +65,7 @@ def retention_command(dry_run: bool) -> None:
         _print_partitions(f"{done}: all before {cutoff:%Y-%m-%d %H:%M:%S}Z", expired.partitions)
         click.echo(f"rows of the default partition {done}: {expired.default_rows}")
 
-    _exit_after(work)
-
-
-def _exit_after(work: Work) -> None:
-    with exit_on_stop():
-        settings = SinkSettings.from_environ(os.environ)
-    configure_logs(settings.log_level)
-
-    def connected(stopping: Event) -> None:
-        with closing(connect(settings)) as connection:
-            work(settings, connection, stopping)
-
-    sys.exit(run(connected))
+    exit_after(work)
 
 
 def _print_partitions(title: str, partitions: Iterable[Partition]) -> None:
@@ -97,7 +79,7 @@ def _print_partitions(title: str, partitions: Iterable[Partition]) -> None:
             ("all else", "") if each.is_default else (_bound(each.lower), _bound(each.upper))
         )
         table.add_row(each.name, lower, upper, f"{each.rows:,}", decimal(each.bytes))
-    Console().print(table)
+    print_table(table)
 
 
 def _bound(time: datetime | None) -> str:

@@ -19,6 +19,7 @@ def test_line_read_by_the_rules_of_copy_is_the_change(value: Change) -> None:
     row = change_row(record(value))
     columns = dict(zip(COPY_COLUMNS, map(unescaped, row.line[:-1].split(b"\t")), strict=True))
     stored = storable(dict(value))
+    assert columns.pop("stored_as_text") is None
     is_replaced = columns.pop("characters_replaced")
     assert is_replaced == ("f" if stored == value else "t")
     for name in ("before", "after", "context"):
