@@ -113,6 +113,27 @@ def end_of_producer(error: KafkaError) -> StageError:
     return ProducerBroken(f"the Kafka producer cannot go on: {error.str()}")
 
 
+def publisher_configuration(settings: StitcherSettings) -> dict[str, Any]:
+    """Return how a Kafka producer of the stitcher writes."""
+    return {
+        "bootstrap.servers": settings.kafka_bootstrap_servers,
+        "client.id": settings.group_id,
+        "enable.idempotence": True,
+        "acks": "all",
+        # Nothing that follows a refused record may be stored: a reader that goes by
+        # the last (commit_lsn, ordinal) would take the refused one for a replay.
+        "enable.gapless.guarantee": True,
+        "message.timeout.ms": 0,
+        "compression.type": "lz4",
+        "linger.ms": LINGER_MS,
+        "message.max.bytes": settings.kafka_max_message_bytes,
+        "queue.buffering.max.messages": QUEUE_RECORDS,
+        # A record larger than the whole queue would wait for room for ever.
+        "queue.buffering.max.kbytes": settings.kafka_max_message_bytes // 1024 + 1024,
+        "logger": _librdkafka_log,
+    }
+
+
 class Publisher:
     """Sends records in order, one Kafka producer for all partitions.
 
@@ -129,26 +150,7 @@ class Publisher:
         self._room = asyncio.Event()
         self._room.set()
         self._wake = asyncio.Event()
-        self._producer = Producer(
-            {
-                "bootstrap.servers": settings.kafka_bootstrap_servers,
-                "client.id": settings.group_id,
-                "enable.idempotence": True,
-                "acks": "all",
-                # Nothing that follows a refused record may be stored: a reader that goes by
-                # the last (commit_lsn, ordinal) would take the refused one for a replay.
-                "enable.gapless.guarantee": True,
-                "message.timeout.ms": 0,
-                "compression.type": "lz4",
-                "linger.ms": LINGER_MS,
-                "message.max.bytes": settings.kafka_max_message_bytes,
-                "queue.buffering.max.messages": QUEUE_RECORDS,
-                # A record larger than the whole queue would wait for room for ever.
-                "queue.buffering.max.kbytes": settings.kafka_max_message_bytes // 1024 + 1024,
-                "error_cb": self._error,
-                "logger": _librdkafka_log,
-            }
-        )
+        self._producer = Producer({**publisher_configuration(settings), "error_cb": self._error})
         self._poller: asyncio.Task[None] | None = None
 
     async def room(self) -> None:
