@@ -40,7 +40,10 @@ __all__ = [
 ]
 
 MAX_CONTEXT_SIZE = 1_000_000
-"""The longest comment sent, in characters: beyond it first the SQL is left out, then all."""
+"""The longest comment sent, in characters: beyond it first the SQL is left out, then values."""
+
+ERROR_KEY = "bemi_error"
+"""The key under which a context says why BEMI_CONTEXT_FUNCTION gave none."""
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +72,7 @@ class BemiMiddleware(MiddlewareMixin):
     """Keep the request's context in force while its response is made, streamed parts too.
 
     Works in sync and in async stacks. Whatever the context function does wrong, the request
-    goes on, with {} as its context. After the request the context is as it was before, so
+    goes on, with a context that says so. After the request the context is as it was before, so
     nothing of it reaches the next request of the same thread or task.
     """
 
@@ -87,44 +90,51 @@ class BemiMiddleware(MiddlewareMixin):
         """Answer the request, or return the coroutine that does in an async stack."""
         if self._is_async:
             return self._answer_async(request)
-        context = _context_or_empty(request)
+        context = _context_or_error(request)
         with context_in_force(context):
             response: Any = self.get_response(request)
         return _streaming_in_context(response, context)
 
     async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
-        context = await _acontext_or_empty(request)
+        context = await _acontext_or_error(request)
         with context_in_force(context):
             response = await cast(Awaitable[HttpResponseBase], self.get_response(request))
         return _streaming_in_context(response, context)
 
 
-def _context_or_empty(request: HttpRequest) -> dict[Any, Any]:
+def _context_or_error(request: HttpRequest) -> dict[Any, Any]:
     try:
-        return _dict_or_empty(get_bemi_context(request))
-    except Exception:
-        logger.exception("BEMI_CONTEXT_FUNCTION failed, the request goes on without a context")
-        return {}
+        return _dict_or_error(get_bemi_context(request))
+    except Exception as error:
+        return _failed(error)
 
 
-async def _acontext_or_empty(request: HttpRequest) -> dict[Any, Any]:
+async def _acontext_or_error(request: HttpRequest) -> dict[Any, Any]:
     try:
         function = conf.context_function()
         if function is not None and iscoroutinefunction(function):
-            return _dict_or_empty(await function(request))
+            return _dict_or_error(await function(request))
         # A sync function may ask the database who the user is, which async code must not.
-        return _dict_or_empty(await sync_to_async(get_bemi_context)(request))
-    except Exception:
-        logger.exception("BEMI_CONTEXT_FUNCTION failed, the request goes on without a context")
-        return {}
+        return _dict_or_error(await sync_to_async(get_bemi_context)(request))
+    except Exception as error:
+        return _failed(error)
 
 
-def _dict_or_empty(found: object) -> dict[Any, Any]:
+def _failed(error: Exception) -> dict[Any, Any]:
+    logger.error(
+        "BEMI_CONTEXT_FUNCTION failed, the request goes on without its context", exc_info=error
+    )
+    # Not its text, which may hold anything.
+    return {ERROR_KEY: f"BEMI_CONTEXT_FUNCTION raised {type(error).__name__}"}
+
+
+def _dict_or_error(found: object) -> dict[Any, Any]:
     if isinstance(found, dict):
         return found
-    if found is not None:
-        logger.error("BEMI_CONTEXT_FUNCTION must return a dict, not %s", type(found).__name__)
-    return {}
+    if found is None:
+        return {}
+    logger.error("BEMI_CONTEXT_FUNCTION must return a dict, not %s", type(found).__name__)
+    return {ERROR_KEY: f"BEMI_CONTEXT_FUNCTION returned {type(found).__name__}, not a dict"}
 
 
 def _streaming_in_context(response: HttpResponseBase, context: dict[Any, Any]) -> HttpResponseBase:

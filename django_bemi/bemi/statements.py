@@ -33,6 +33,7 @@ _LATER_STATEMENT = re.compile(
 )
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 _BLANKS = " \t\n\r\f\v"
+_NOTHING = '{"": }'
 
 
 def may_write(sql: str) -> bool:
@@ -85,14 +86,30 @@ def encode_context(
     """Return the comment with the context and the statement in it, signed where there is a key.
 
     The statement is cut to sql_max_length characters. A comment longer than max_size goes
-    without the statement, and if it still is, there is none: None.
+    without the statement; if it still is, one value after the other, the longest first, gives
+    way to a note of its length. None where the names alone are too long.
     """
     encoded = None
     if sql_max_length > 0:
         encoded = _encode({**context, SQL_KEY: _shortened(sql, sql_max_length)}, key)
     if encoded is None or len(encoded) > max_size:
         encoded = _encode(context, key)
-    return encoded if len(encoded) <= max_size else None
+    return encoded if len(encoded) <= max_size else _encode_shortened(context, max_size, key)
+
+
+def _encode_shortened(context: Mapping[Any, Any], max_size: int, key: bytes | None) -> str | None:
+    lengths = {
+        name: len(encode_json({"": value})) - len(_NOTHING) for name, value in context.items()
+    }
+    left = sum(lengths.values())
+    kept = dict(context)
+    for name in sorted(lengths, key=lengths.__getitem__, reverse=True):
+        kept[name] = f"... ({lengths[name]} characters left out)"
+        left -= lengths[name]
+        # Only tried where it may fit: names, escapes and a signature come on top.
+        if left <= max_size and len(encoded := _encode(kept, key)) <= max_size:
+            return encoded
+    return None
 
 
 def _shortened(sql: str, max_length: int) -> str:

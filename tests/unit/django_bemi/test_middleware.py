@@ -98,22 +98,25 @@ def test_an_async_context_function_serves_both_stacks(context_function: Any) -> 
     assert answer_async("/b/")[0] == {"endpoint": "/b/"}
 
 
-@pytest.mark.parametrize("name", ["failing", "missing"])
-def test_a_context_function_that_fails_is_logged_and_the_request_goes_on(
-    context_function: Any, name: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("name", "error"), [("failing", "RuntimeError"), ("missing", "ImportError")]
+)
+def test_a_context_function_that_fails_is_logged_and_the_context_says_so(
+    context_function: Any, name: str, error: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     context_function(name)
-    assert answer()[0] == {}
-    assert answer_async()[0] == {}
+    says_so = {"bemi_error": f"BEMI_CONTEXT_FUNCTION raised {error}"}
+    assert answer()[0] == says_so
+    assert answer_async()[0] == says_so
     records = [record for record in caplog.records if record.name == "bemi.middleware"]
     assert [record.levelno for record in records] == [logging.ERROR, logging.ERROR]
 
 
-def test_a_context_that_is_no_dict_is_logged_and_the_request_goes_on(
+def test_a_context_that_is_no_dict_is_logged_and_the_context_says_so(
     context_function: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     context_function("no_dict")
-    assert answer()[0] == {}
+    assert answer()[0] == {"bemi_error": "BEMI_CONTEXT_FUNCTION returned str, not a dict"}
     assert "must return a dict, not str" in caplog.text
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from django.utils.translation import gettext_lazy
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bemi import statements
 
@@ -126,8 +128,40 @@ def test_a_comment_too_long_goes_without_the_statement_first() -> None:
     assert comment == COMMENT
 
 
-def test_a_context_too_long_is_not_sent() -> None:
-    assert statements.encode_context({"a": "x" * 50}, "x", sql_max_length=0, max_size=50) is None
+def test_a_context_too_long_loses_its_longest_values_and_says_so() -> None:
+    context = {"user_id": 7, "big": "x" * 500, "bigger": ["y" * 600], "small": "z"}
+    comment = statements.encode_context(context, "x", sql_max_length=0, max_size=700)
+    assert comment is not None
+    assert len(comment) <= 700
+    assert json.loads(comment[len("/*Bemi ") : -len(" Bemi*/")]) == {
+        **context,
+        "bigger": "... (604 characters left out)",
+    }
+    comment = statements.encode_context(context, "x", sql_max_length=0, max_size=200)
+    assert comment is not None
+    assert json.loads(comment[len("/*Bemi ") : -len(" Bemi*/")]) == {
+        **context,
+        "big": "... (502 characters left out)",
+        "bigger": "... (604 characters left out)",
+    }
+
+
+@given(
+    st.dictionaries(st.text("ab*/%", max_size=9), st.text("cd*/%\x00é", max_size=99), max_size=9),
+    st.integers(20, 400),
+    st.sampled_from([None, b"0123456789abcdef"]),
+)
+def test_a_comment_is_never_longer_than_it_may_be(
+    context: dict[str, str], max_size: int, key: bytes | None
+) -> None:
+    comment = statements.encode_context(
+        context, "x" * 60, sql_max_length=50, max_size=max_size, key=key
+    )
+    assert comment is None or len(comment) <= max_size
+
+
+def test_a_context_whose_names_alone_are_too_long_is_not_sent() -> None:
+    assert statements.encode_context({"a" * 50: "x"}, "x", sql_max_length=0, max_size=50) is None
 
 
 def test_what_json_does_not_know_arrives_as_exact_text() -> None:
