@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from threading import Event
 
 import click
@@ -19,11 +20,9 @@ from sink_pg.dead_letter_commands import dead_letters
 from sink_pg.delivery import Delivery, apply_migrations
 from sink_pg.kafka_reader import KafkaReader
 from sink_pg.pg_writer import PgWriter
-from sink_pg.replay_command import replay_command
 from sink_pg.settings import SinkSettings
 from sink_pg.table_commands import partitions_command, retention_command
 from sink_pg.upkeep import Upkeep
-from sink_pg.verify_command import verify_command
 
 
 @click.group(name="bemi-sink", invoke_without_command=True)
@@ -41,13 +40,15 @@ def run_command() -> None:
 
 
 @main.command(name="migrate")
-def migrate_command() -> None:
+@click.option(
+    "--adopt",
+    "is_adopting",
+    is_flag=True,
+    help="Make the table `changes` of Bemi's worker, stopped before, a partition of the new one.",
+)
+def migrate_command(is_adopting: bool) -> None:
     """Apply what migrations are missing, with a role that may create tables."""
-    _exit_after(_migrate)
-
-
-main.add_command(replay_command)
-main.add_command(verify_command)
+    _exit_after(partial(_migrate, is_adopting))
 
 
 def _exit_after(work: Callable[[SinkSettings, Event], None]) -> None:
@@ -70,8 +71,9 @@ def _deliver(settings: SinkSettings, stopping: Event) -> None:
     Delivery(reader, writer, upkeep, limits, stopping).run()
 
 
-def _migrate(settings: SinkSettings, stopping: Event) -> None:
-    apply_migrations(PgWriter(settings, Topics(settings.topic_prefix).changes), stopping)
+def _migrate(is_adopting: bool, settings: SinkSettings, stopping: Event) -> None:
+    writer = PgWriter(settings, Topics(settings.topic_prefix).changes)
+    apply_migrations(writer, is_adopting, stopping)
 
 
 main.add_command(partitions_command)

@@ -39,10 +39,10 @@ LONGEST_RETRY_SECONDS = 10.0
 log = logging.getLogger(__name__)
 
 
-def apply_migrations(writer: PgWriter, stopping: Event) -> None:
+def apply_migrations(writer: PgWriter, is_adopting: bool, stopping: Event) -> None:
     """Make or update the tables, waiting for the database where it does not answer."""
     try:
-        _retrying(stopping, sleep_using_event(stopping), _log_retry)(writer.migrate)
+        _retrying(stopping, sleep_using_event(stopping), _log_retry)(writer.migrate, is_adopting)
     finally:
         writer.close()
 

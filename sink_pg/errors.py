@@ -7,6 +7,7 @@ Stop
 ├── DatabaseRefused         wrong password, role, database or missing rights
 ├── DatabaseUnusable        PostgreSQL refuses what the sink cannot work without
 ├── ForeignChangesTable     a table `changes` stands there that is not the sink's
+├── NotAdoptable            a foreign `changes` has something that the sink's cannot have
 ├── NewerTables             a newer sink made the tables
 ├── TooManyRowsToMove       a new partition's rows stand in the default one, too many to move
 ├── NoRetention             nobody has said how old changes may get
@@ -45,9 +46,15 @@ class DatabaseUnusable(Stop):
 class ForeignChangesTable(Stop):
     """The destination has a table public.changes that this sink did not make.
 
-    Nothing was written to it. Rename or drop it, or name another database by
-    DESTINATION_DB_NAME, then start the sink again.
+    Nothing was written to it. If it is that of Bemi's worker, stop the worker and run
+    `bemi-sink migrate --adopt`: the table becomes the first partition of the new one, with
+    every row. Else rename or drop it, or name another database by DESTINATION_DB_NAME, then
+    start the sink again.
     """
+
+
+class NotAdoptable(Stop):
+    """The table public.changes cannot become a partition of the sink's as it is."""
 
 
 class NewerTables(Stop):

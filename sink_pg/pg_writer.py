@@ -27,6 +27,7 @@ import psycopg
 from psycopg import sql
 
 from runtime.errors import StageError
+from sink_pg.adoption import adopt
 from sink_pg.batch import Advance, Batch, RefusedRecord
 from sink_pg.change_rows import ChangeRow, storable_text
 from sink_pg.errors import ProgressMoved
@@ -64,10 +65,10 @@ class PgWriter:
         self._topic = topic
         self._connection: Connection | None = None
 
-    def migrate(self) -> list[int]:
+    def migrate(self, is_adopting: bool = False) -> list[int]:
         """Make or update the tables; return the numbers of the migrations applied."""
         try:
-            return migrate(self._open())
+            return adopt(self._open()) if is_adopting else migrate(self._open())
         except StageError:
             self.close()
             raise

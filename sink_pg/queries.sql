@@ -199,3 +199,90 @@ SET reason = %(reason)s, retries = retries + 1, retried_at = now() WHERE id = %(
 
 -- drop_dead_letters --
 DELETE FROM public.bemi_dead_letters WHERE id = ANY(%(ids)s);
+
+-- foreign_table --
+-- What stands where `changes` belongs: its kind, whether rows are hidden from some roles, and
+-- the views that read it.
+SELECT relkind::text, relrowsecurity, ARRAY(
+    SELECT DISTINCT rewrite.ev_class::regclass::text
+    FROM pg_catalog.pg_depend AS dependency
+    JOIN pg_catalog.pg_rewrite AS rewrite ON rewrite.oid = dependency.objid
+    WHERE dependency.classid = 'pg_rewrite'::regclass
+        AND dependency.refobjid = class.oid AND rewrite.ev_class <> class.oid
+    ORDER BY 1
+)
+FROM pg_catalog.pg_class AS class
+WHERE relnamespace = 'public'::regnamespace AND relname = 'changes';
+
+-- table_columns --
+SELECT
+    attname,
+    format_type(atttypid, atttypmod),
+    attnotnull,
+    pg_get_expr(adbin, adrelid)
+FROM pg_catalog.pg_attribute
+LEFT JOIN pg_catalog.pg_attrdef ON adrelid = attrelid AND adnum = attnum
+WHERE attrelid = %(table)s::regclass AND attnum > 0 AND NOT attisdropped
+ORDER BY attnum;
+
+-- index_is_valid --
+SELECT indisvalid FROM pg_catalog.pg_index
+JOIN pg_catalog.pg_class ON pg_class.oid = indexrelid
+WHERE relnamespace = 'public'::regnamespace AND relname = %(name)s;
+
+-- drop_index_concurrently --
+DROP INDEX CONCURRENTLY public.{name};
+
+-- index_adopted_key --
+CREATE UNIQUE INDEX CONCURRENTLY {name} ON public.changes (id, committed_at);
+
+-- index_adopted_primary_key --
+CREATE INDEX CONCURRENTLY {name} ON public.changes USING spgist (primary_key);
+
+-- begin_adoption --
+-- Everybody who reads or writes the table waits from here to the end; nothing is decided by
+-- what was read before. PostgreSQL reads the table once, to see that its rows fit the bounds.
+SET LOCAL lock_timeout = '60s';
+SET LOCAL statement_timeout = 0;
+SELECT pg_advisory_xact_lock(hashtextextended('bemi_migrations', 0));
+LOCK TABLE public.changes IN ACCESS EXCLUSIVE MODE;
+
+-- adopted_until --
+-- The bound excludes itself.
+SELECT coalesce(max(committed_at) + interval '1 microsecond', now())::text
+FROM public.changes WHERE isfinite(committed_at);
+
+-- narrow_indexes --
+-- Constraints and indexes that refuse changes which are possible: a key of its own beside that
+-- of `changes`, the rows of one statement (they share a position), keys of any length.
+SELECT conname, true FROM pg_catalog.pg_constraint
+WHERE conrelid = 'public.changes'::regclass AND contype IN ('p', 'u')
+UNION ALL
+SELECT indexrelid::regclass::text, false
+FROM pg_catalog.pg_index
+JOIN pg_catalog.pg_class ON pg_class.oid = indexrelid
+JOIN pg_catalog.pg_am ON pg_am.oid = relam
+JOIN pg_catalog.pg_attribute ON attrelid = indrelid AND attnum = ANY(indkey)
+WHERE indrelid = 'public.changes'::regclass AND amname = 'btree' AND attname = 'primary_key'
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conindid = indexrelid);
+
+-- drop_constraint --
+ALTER TABLE public.changes DROP CONSTRAINT {name};
+
+-- drop_index --
+DROP INDEX public.{name};
+
+-- table_grants --
+SELECT grantee::regrole::text, privilege_type, is_grantable
+FROM pg_catalog.pg_class, aclexplode(relacl)
+WHERE pg_class.oid = 'public.changes'::regclass AND grantee <> relowner AND grantee <> 0
+UNION ALL
+SELECT 'PUBLIC', privilege_type, is_grantable
+FROM pg_catalog.pg_class, aclexplode(relacl)
+WHERE pg_class.oid = 'public.changes'::regclass AND grantee = 0;
+
+-- rename_adopted --
+ALTER TABLE public.changes RENAME TO {name};
+
+-- attach_adopted --
+ALTER TABLE public.changes ATTACH PARTITION {partition} FOR VALUES FROM (MINVALUE) TO ({upper});

@@ -34,6 +34,12 @@ def migrate(connection: Connection) -> list[int]:
         raise stage_error(error) from error
 
 
+def has_foreign_table(connection: Connection) -> bool:
+    """Return whether a table `changes` stands there that no sink made."""
+    _, has_changes = _tables(connection)
+    return has_changes and not _applied(connection)
+
+
 def _is_newly_applied(connection: Connection, migration: Migration) -> bool:
     if migration.version in _applied(connection):
         return False
@@ -55,10 +61,9 @@ def _is_newly_applied(connection: Connection, migration: Migration) -> bool:
 
 
 def _refuse_unknown_tables(connection: Connection) -> None:
-    applied = _applied(connection)
-    _, has_changes = _tables(connection)
-    if has_changes and not applied:
+    if has_foreign_table(connection):
         raise ForeignChangesTable
+    applied = _applied(connection)
     newest = max((migration.version for migration in migrations()), default=0)
     if applied and max(applied) > newest:
         raise NewerTables(
