@@ -28,9 +28,10 @@ INSERT INTO public.bemi_migrations (version, name) VALUES (%(version)s, %(name)s
 
 -- begin_store --
 -- What another sink committed must be seen at once, whatever the server's default is. A lock
--- or a statement that never ends must not hold the records of a partition for ever.
+-- or a statement that never ends must not hold the records of a partition for ever; a sink
+-- that still stores when its partitions are another's already does so within the first.
 BEGIN ISOLATION LEVEL READ COMMITTED;
-SET LOCAL lock_timeout = '60s';
+SET LOCAL lock_timeout = '10s';
 SET LOCAL statement_timeout = '240s';
 
 -- watermarks --
@@ -286,3 +287,24 @@ ALTER TABLE public.changes RENAME TO {name};
 
 -- attach_adopted --
 ALTER TABLE public.changes ATTACH PARTITION {partition} FOR VALUES FROM (MINVALUE) TO ({upper});
+
+-- lock_indexes --
+-- False where another sink is at it. Held by a transaction, so it also holds behind a pooler.
+SET LOCAL idle_in_transaction_session_timeout = 0;
+SELECT pg_try_advisory_xact_lock(hashtextextended('bemi_indexes', 0));
+
+-- gin_indexes --
+-- Those on one column by jsonb_path_ops, whoever made them.
+SELECT attname, pg_class.relname, indisvalid
+FROM pg_catalog.pg_index
+JOIN pg_catalog.pg_class ON pg_class.oid = indexrelid
+JOIN pg_catalog.pg_opclass ON pg_opclass.oid = indclass[0]
+JOIN pg_catalog.pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
+WHERE indrelid = format('%%I.%%I', %(pg_schema)s::text, %(name)s::text)::regclass
+    AND opcname = 'jsonb_path_ops' AND indnatts = 1 AND indpred IS NULL;
+
+-- drop_gin_index --
+DROP INDEX CONCURRENTLY {index};
+
+-- create_gin_index --
+CREATE INDEX CONCURRENTLY ON {partition} USING gin ({column} jsonb_path_ops);

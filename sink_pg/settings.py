@@ -89,6 +89,12 @@ class SinkSettings(StageSettings):
         validation_alias="BEMI_SINK_PARTITION_BY",
         description="What a new partition of `changes` holds: a day, week or month (UTC).",
     )
+    gin_indexes: Literal["none", "closed", "all"] = Field(
+        "none",
+        validation_alias="BEMI_SINK_GIN_INDEXES",
+        description="Where to build GIN indexes on `before`, `after` and `context`: nowhere, on"
+        " partitions that get no more rows, or on all, which more than halves the rate of storing.",
+    )
     retention_days: int | None = Field(
         None,
         validation_alias="BEMI_RETENTION_DAYS",

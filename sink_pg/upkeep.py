@@ -1,4 +1,4 @@
-"""Keep the table in shape while the sink runs: partitions ahead, retention. Edge: a thread.
+"""Keep the table in shape while the sink runs: partitions, retention, indexes. Edge: a thread.
 
 It has a connection of its own, so a long step never holds the records. Nothing here stops
 the sink: what cannot be done is said in the log with what to do, and tried again an hour later;
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime, timedelta, timezone
 from threading import Event, Thread
 
 import psycopg
 
 from runtime.errors import Retry, StageError
+from sink_pg.gin_indexes import build_gin_indexes
 from sink_pg.partitions import make_upcoming
 from sink_pg.periods import Period
 from sink_pg.pg_connection import Connection, connect
@@ -66,6 +67,7 @@ class Upkeep:
             # Each by itself: a role that may not do one may do another.
             is_made = is_made or self._attempt(self._make_partitions)
             is_done = self._attempt(self._remove_expired) and is_made
+            is_done = self._attempt(self._build_indexes) and is_done
             is_made = False
             self._disconnect()
             self._stopping.wait(ROUND_SECONDS if is_done else RETRY_SECONDS)
@@ -95,6 +97,17 @@ class Upkeep:
         cutoff = cutoff_of(self._settings, datetime.now(timezone.utc))
         if cutoff is not None:
             remove_expired(self._open(), cutoff, self._stopping.is_set)
+
+    def _build_indexes(self) -> None:
+        if self._settings.gin_indexes != "none":
+            with closing(connect(self._settings)) as guard:
+                build_gin_indexes(
+                    self._open(),
+                    guard,
+                    self._settings.gin_indexes,
+                    datetime.now(timezone.utc),
+                    self._stopping.is_set,
+                )
 
     def _open(self) -> Connection:
         if self._connection is None or self._connection.closed:
