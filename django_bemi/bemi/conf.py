@@ -70,6 +70,21 @@ def replica_identity_full() -> bool:
     return bool(getattr(settings, "BEMI_REPLICA_IDENTITY_FULL", True))
 
 
+def ignored_tables() -> list[str]:
+    """Return BEMI_IGNORE_TABLES as patterns of SQL's LIKE for `schema.table`; none by default.
+
+    Each is a table's name or `schema.table`; `*` stands for any characters.
+    """
+    names = getattr(settings, "BEMI_IGNORE_TABLES", ())
+    if isinstance(names, str):
+        raise ImproperlyConfigured("BEMI_IGNORE_TABLES must be a list of names, not one text")
+    return [_like(name if "." in name else f"*.{name}") for name in names]
+
+
+def _like(pattern: str) -> str:
+    return re.sub(r"([\\%_])", r"\\\1", pattern).replace("*", "%")
+
+
 def function_schema() -> str:
     """Return BEMI_FUNCTION_SCHEMA: the schema that holds the trigger's functions.
 

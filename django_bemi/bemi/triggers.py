@@ -209,8 +209,28 @@ def _cover_sql(*, commit_each: bool) -> str:
 
 def _rendered(name: str) -> str:
     sql = files("bemi").joinpath("sql").joinpath(name).read_text(encoding="utf-8")
-    return sql.replace("bemi_function_schema", _function_schema()).replace(
-        "bemi_replica_identity_full", _boolean(conf.replica_identity_full())
+    for name, value in (
+        ("bemi_function_schema", _function_schema()),
+        ("bemi_replica_identity_full", _boolean(conf.replica_identity_full())),
+        ("bemi_ignored_tables", _text_array(conf.ignored_tables())),
+    ):
+        sql = sql.replace(name, value)
+    return sql
+
+
+def _text_array(texts: list[str]) -> str:
+    # Inside a function's body between $bemi$: quotes are doubled, and `$` ends nothing alone.
+    literals = ", ".join("E'" + _escaped(text) + "'" for text in texts)
+    return f"ARRAY[{literals}]::text[]"
+
+
+def _escaped(text: str) -> str:
+    # As code points wherever it is not plain, so that nothing in a name can end the literal.
+    return "".join(
+        character
+        if (character.isalnum() and character.isascii()) or character in ".-_%"
+        else f"\\U{ord(character):08x}"
+        for character in text
     )
 
 

@@ -1,6 +1,7 @@
 -- What `migrate bemi` puts into a tracked database. Every statement may be run again.
 --
--- bemi_function_schema and bemi_replica_identity_full are replaced before the text is sent.
+-- bemi_function_schema, bemi_replica_identity_full and bemi_ignored_tables are replaced before
+-- the text is sent.
 -- The functions pin search_path, so nothing that a role puts into its own schemas is called.
 
 -- The trigger function: sends the context of the statement that fired it into the WAL.
@@ -67,6 +68,15 @@ $bemi$;
 -- Any role that may create a trigger on its table may use this function for it.
 GRANT EXECUTE ON FUNCTION bemi_function_schema._bemi_emit_context() TO PUBLIC;
 
+-- Whether a table is one of BEMI_IGNORE_TABLES, as a partition is with the table it is a part of.
+CREATE OR REPLACE FUNCTION bemi_function_schema._bemi_is_ignored(relation oid) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $bemi$
+    SELECT coalesce(bool_or(n.nspname || '.' || c.relname LIKE ANY (bemi_ignored_tables)), false)
+    FROM pg_class AS c
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.oid IN (relation, pg_partition_root(relation))
+$bemi$;
+
 -- Whether a relation is a table to track that lacks something.
 --
 -- Tracked are permanent tables and partitioned tables of all user schemas, except those of
@@ -86,6 +96,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $bemi$
         AND NOT starts_with(n.nspname, 'pg_')
         AND coalesce(root.relname, c.relname) <> 'changes'
         AND NOT starts_with(coalesce(root.relname, c.relname), 'bemi_')
+        AND NOT bemi_function_schema._bemi_is_ignored(c.oid)
         AND NOT EXISTS (
             SELECT FROM pg_depend AS d
             WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
@@ -174,7 +185,33 @@ EXCEPTION WHEN insufficient_privilege THEN
 END
 $bemi$;
 
--- Covers every table that lacks something. With commit_each each table is a transaction of
+-- Takes the trigger of a table away and gives it back the replica identity it had before.
+CREATE OR REPLACE FUNCTION bemi_function_schema._bemi_uncover_table(relation oid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $bemi$
+DECLARE
+    target text;
+    identity_before text;
+BEGIN
+    SELECT
+        format('%I.%I', n.nspname, c.relname),
+        CASE WHEN c.relreplident = 'f' THEN nullif(convert_from(
+            substring(t.tgargs FROM 1 FOR octet_length(t.tgargs) - 1), getdatabaseencoding()
+        ), '') END
+    INTO STRICT target, identity_before
+    FROM pg_trigger AS t
+    JOIN pg_class AS c ON c.oid = t.tgrelid
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE t.tgrelid = relation AND t.tgname = '_bemi_statement_trigger';
+    IF identity_before IS NOT NULL THEN
+        EXECUTE format('ALTER TABLE %s REPLICA IDENTITY %s', target, identity_before);
+    END IF;
+    EXECUTE format('DROP TRIGGER _bemi_statement_trigger ON %s', target);
+EXCEPTION WHEN insufficient_privilege OR undefined_object OR wrong_object_type THEN
+    RAISE NOTICE 'bemi: table % stays as it is: %', target, SQLERRM;
+END
+$bemi$;
+
+-- Covers every table that lacks something and uncovers those that are ignored since. With commit_each each table is a transaction of
 -- its own, so no lock is held for longer than one table takes; that works only where the
 -- CALL is not inside a transaction.
 CREATE OR REPLACE PROCEDURE bemi_function_schema._bemi_cover_tables(
@@ -191,6 +228,17 @@ BEGIN
         ORDER BY c.oid
     LOOP
         PERFORM bemi_function_schema._bemi_cover_table(relation, replica_identity_full);
+        IF commit_each THEN
+            COMMIT;
+        END IF;
+    END LOOP;
+    FOR relation IN
+        SELECT t.tgrelid FROM pg_catalog.pg_trigger AS t
+        WHERE t.tgname = '_bemi_statement_trigger'
+            AND bemi_function_schema._bemi_is_ignored(t.tgrelid)
+        ORDER BY t.tgrelid
+    LOOP
+        PERFORM bemi_function_schema._bemi_uncover_table(relation);
         IF commit_each THEN
             COMMIT;
         END IF;

@@ -49,6 +49,8 @@ DROP FUNCTION IF EXISTS bemi_function_schema._bemi_cover_new_tables();
 DROP PROCEDURE IF EXISTS bemi_function_schema._bemi_cover_tables(boolean, boolean);
 DROP FUNCTION IF EXISTS bemi_function_schema._bemi_cover_table(oid, boolean);
 DROP FUNCTION IF EXISTS bemi_function_schema._bemi_lacks_cover(oid, boolean);
+DROP FUNCTION IF EXISTS bemi_function_schema._bemi_is_ignored(oid);
+DROP FUNCTION IF EXISTS bemi_function_schema._bemi_uncover_table(oid);
 DROP FUNCTION IF EXISTS bemi_function_schema._bemi_create_table_trigger_func();
 DROP PROCEDURE IF EXISTS bemi_function_schema._bemi_create_triggers();
 DROP FUNCTION IF EXISTS bemi_function_schema._bemi_row_trigger_func() CASCADE;

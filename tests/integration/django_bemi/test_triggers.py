@@ -373,3 +373,51 @@ def test_an_open_connection_is_wrapped_once(site: Database) -> None:
 def test_uncovered_tables_are_named(site: Database, admin: Admin) -> None:
     admin.execute('DROP EVENT TRIGGER _bemi_cover_new_tables; CREATE TABLE "Bare" (id int)')
     assert triggers.uncovered_tables(connection) == ['"Bare"']
+
+
+@pytest.mark.usefixtures("empty_site")
+def test_ignored_tables_have_no_trigger_and_keep_their_identity(
+    admin: Admin, settings: Any
+) -> None:
+    run("""
+        CREATE SCHEMA logs;
+        CREATE TABLE logs.kept (id int PRIMARY KEY);
+        CREATE TABLE logs.clicks_2025 (id int PRIMARY KEY);
+        CREATE TABLE session (id int PRIMARY KEY);
+        CREATE TABLE "sessionX" (id int PRIMARY KEY);
+        CREATE TABLE s_ssion (id int PRIMARY KEY);
+        CREATE TABLE "it's %odd\\" (id int PRIMARY KEY);
+        CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id);
+        CREATE TABLE part PARTITION OF parts DEFAULT;
+    """)
+    settings.BEMI_IGNORE_TABLES = ["s_ssion", "logs.clicks_*", "it's %odd\\", "parts", "no$bemi$"]
+    run(Bemi.migration_up())
+    assert covered(admin) == {
+        "logs.kept": "f",
+        "logs.clicks_2025": None,
+        "session": "f",
+        '"sessionX"': "f",
+        "s_ssion": None,
+        '"it\'s %odd\\"': None,
+        "parts": None,
+        "part": None,
+    }
+    run("CREATE TABLE logs.clicks_2026 (id int)")
+    assert covered(admin)["logs.clicks_2026"] is None
+
+
+@pytest.mark.usefixtures("empty_site")
+def test_a_table_that_is_ignored_from_now_on_is_as_it_was_before(
+    admin: Admin, settings: Any
+) -> None:
+    run("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)")
+    migrate("bemi")
+    assert (covered(admin)["a"], covered(admin)["b"]) == ("f", "f")
+    settings.BEMI_IGNORE_TABLES = ["a"]
+    migrate()
+    assert (covered(admin)["a"], covered(admin)["b"]) == (None, "f")
+    row = admin.execute("SELECT relreplident::text FROM pg_class WHERE relname = 'a'").fetchone()
+    assert row == ("d",)
+    settings.BEMI_IGNORE_TABLES = []
+    migrate()
+    assert (covered(admin)["a"], covered(admin)["b"]) == ("f", "f")
