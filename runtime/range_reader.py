@@ -133,9 +133,12 @@ class RangeReader:
         """Begin to read the ranges, in place of any before."""
         self._open = {each.partition: each for each in wanted if each.start < each.end}
         self._next = {each.partition: each.start for each in wanted}
-        self._consumer.assign(
-            [TopicPartition(self.topic, each.partition, each.start) for each in self._open.values()]
-        )
+        places = [
+            TopicPartition(self.topic, each.partition, each.start) for each in self._open.values()
+        ]
+        self._consumer.assign(places)
+        # A partition that was paused at the end of a range before stays so otherwise.
+        self._consumer.resume(places)
 
     @property
     def is_done(self) -> bool:

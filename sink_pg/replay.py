@@ -10,24 +10,14 @@ started again, from the same place or from the one it names in the end.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from threading import Event
-from typing import TypeVar
 
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    sleep_using_event,
-    stop_when_event_set,
-    wait_random_exponential,
-)
-
-from runtime.errors import DeadLetter, Retry, Stop
+from runtime.errors import DeadLetter, Stop
 from runtime.progress_bar import ProgressBar
 from runtime.range_reader import KafkaRecord, RangeReader
+from runtime.retrying import until_it_works
 from runtime.topic_ranges import OffsetRange, Place
 from schemas.topics import OWN_PARTITION_PREFIX, OWN_SCHEMA, OWN_TABLES, Topics
 from sink_pg.batch import RefusedRecord
@@ -38,12 +28,8 @@ from sink_pg.table_patterns import TablePatterns, table_of_line
 
 RECORDS_PER_READ = 500
 READ_SECONDS = 0.5
-FIRST_RETRY_SECONDS = 0.2
-LONGEST_RETRY_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 class UnusableTarget(Stop):
@@ -108,19 +94,6 @@ def replay(settings: SinkSettings, request: ReplayRequest, stopping: Event) -> R
             return _Replay(settings, request, reader, writer, stopping).run(wanted)
     finally:
         writer.close()
-
-
-def until_it_works(stopping: Event, work: Callable[[], T]) -> T | None:
-    """Return what the work returns, tried again while it heals; None when told to stop."""
-    retrying = Retrying(
-        retry=retry_if_exception_type(Retry),
-        wait=wait_random_exponential(multiplier=FIRST_RETRY_SECONDS, max=LONGEST_RETRY_SECONDS),
-        stop=stop_when_event_set(stopping),
-        sleep=sleep_using_event(stopping),
-        before_sleep=_log_retry,
-        retry_error_callback=lambda _state: None,
-    )
-    return retrying(work)
 
 
 def keep_from(settings: SinkSettings, target: tuple[str, ...] = CHANGES) -> datetime | None:
@@ -231,9 +204,3 @@ def _target(request: ReplayRequest) -> tuple[str, ...]:
             " begins with %s is not", request.into, OWN_PARTITION_PREFIX,
         )  # fmt: skip
     return pg_schema, name
-
-
-def _log_retry(state: RetryCallState) -> None:
-    if state.outcome is not None and state.next_action is not None:
-        error, seconds = state.outcome.exception(), state.next_action.sleep
-        log.warning("%s; trying again in %.1f seconds", error, seconds)

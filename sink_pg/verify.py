@@ -24,6 +24,7 @@ import psycopg
 from runtime.errors import DeadLetter
 from runtime.progress_bar import ProgressBar
 from runtime.range_reader import RangeReader, TopicMissing, committed_offsets
+from runtime.retrying import until_it_works
 from runtime.topic_ranges import OffsetRange, TimePlace
 from schemas.change_id import Epoch
 from schemas.topics import HEADER_COMMIT_LSN, HEADER_EPOCH, Topics
@@ -39,7 +40,7 @@ from sink_pg.findings import (
     finding,
 )
 from sink_pg.pg_connection import Connection, connect, stage_error
-from sink_pg.replay import keep_from, until_it_works
+from sink_pg.replay import keep_from
 from sink_pg.settings import SinkSettings
 from sink_pg.source_counts import PartitionCounts, Position, SourceTransaction
 from sink_pg.statements import statement

@@ -1,4 +1,4 @@
-"""Run the stitcher: `bemi-stitcher`, the same worker that `faust worker` starts.
+"""The stitcher's command: `bemi-stitcher [run|restitch]`; `run` is what `faust worker` starts.
 
     topic `.wal` -> faust_driver -> app -> stitch -> change_records -> publisher -> topic `.changes`
 
@@ -16,6 +16,7 @@ import click
 
 from runtime.errors import Stop
 from runtime.service import EXIT_DEFECT, EXIT_PERSON_MUST_ACT, configure_logs, exit_on_stop
+from stitcher_stream.restitch_command import restitch_command
 from stitcher_stream.settings import StitcherSettings
 
 log = logging.getLogger("stitcher_stream")
@@ -24,12 +25,21 @@ log = logging.getLogger("stitcher_stream")
 _LIBRARIES = ("aiokafka", "faust", "mode")
 
 
-@click.command()
-def main() -> None:
+@click.group(name="bemi-stitcher", invoke_without_command=True)
+@click.pass_context
+def main(context: click.Context) -> None:
     """Put the application's context on each change: topic .wal to topic .changes.
 
-    All settings come from the environment; docs/settings.md lists them.
+    `run` where no command is given. All settings come from the environment; docs/settings.md
+    lists them.
     """
+    if context.invoked_subcommand is None:
+        context.invoke(run_command)
+
+
+@main.command(name="run")
+def run_command() -> None:
+    """Stitch until told to stop."""
     with exit_on_stop():
         settings = StitcherSettings.from_environ(os.environ)
     configure_logs(settings.log_level)
@@ -37,6 +47,9 @@ def main() -> None:
         for library in _LIBRARIES:
             logging.getLogger(library).setLevel(logging.WARNING)
     sys.exit(work(settings))
+
+
+main.add_command(restitch_command)
 
 
 def work(settings: StitcherSettings) -> int:
