@@ -1,7 +1,8 @@
 """Tell by `manage.py check` what is wrong with how the app is set up.
 
-No check opens a connection. Ids: bemi.E001 context function, bemi.E002 no PostgreSQL,
-bemi.E003 two packages own `bemi`, bemi.E004 key that signs contexts, bemi.W001 middleware.
+Only the check of databases opens a connection, and runs where databases are named. Ids:
+bemi.E001 context function, bemi.E002 no PostgreSQL, bemi.E003 two packages own `bemi`,
+bemi.E004 key that signs contexts, bemi.W001 middleware, bemi.W101 something in a database.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
 from django.utils.module_loading import import_string
 
@@ -33,6 +34,7 @@ def register_checks() -> None:
         check_only_distribution,
     ):
         register(check, "bemi")
+    register(check_tracked_databases, Tags.database)
 
 
 def check_context_function(
@@ -85,6 +87,27 @@ def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
             id="bemi.E002",
         )
     ]
+
+
+def check_tracked_databases(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Warn of what is wrong in a database: `manage.py check --database default`.
+
+    The only check that connects; `migrate` runs it as well.
+    """
+    from bemi import triggers
+    from bemi.source_state import problems, source_state
+
+    found: list[CheckMessage] = []
+    for alias in databases or ():
+        connection = connections[alias]
+        if triggers.may_be_tracked(connection):
+            found += (
+                Warning(f"{alias}: {problem}", hint=advice, id="bemi.W101")
+                for problem, advice in problems(source_state(connection))
+            )
+    return found
 
 
 def check_middleware(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:

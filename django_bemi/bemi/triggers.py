@@ -156,6 +156,16 @@ def may_be_tracked(connection: BaseDatabaseWrapper) -> bool:
     )
 
 
+def is_installed(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether the functions are there, of this version or another."""
+    return _installed_version(connection) is not None
+
+
+def install(connection: BaseDatabaseWrapper) -> None:
+    """Make or renew the functions and cover every table that this role may."""
+    _renew_and_cover(connection)
+
+
 def uncovered_tables(connection: BaseDatabaseWrapper) -> list[str]:
     """Return the tables that lack something, quoted as in SQL. The functions must exist."""
     with connection.cursor() as cursor:

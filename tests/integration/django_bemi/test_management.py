@@ -1,0 +1,104 @@
+"""The commands and the check that look into a database."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from bemi.checks import check_tracked_databases
+from bemi.source_state import Slot, SourceState, problems
+from tests.fixtures.postgres import Database
+
+MIGRATIONS = Path(__file__).resolve().parents[3] / "sink_pg" / "migrations"
+GOOD = SourceState("logical", True, 3, (), (), (Slot("bemi", True, "reserved", 10),))
+
+
+def run(command: str, *arguments: str) -> str:
+    out = StringIO()
+    call_command(command, *arguments, stdout=out, no_color=True)
+    return out.getvalue()
+
+
+def execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({}, None),
+        ({"slots": ()}, None),
+        ({"wal_level": "replica"}, "wal_level is replica"),
+        ({"is_installed": False}, "not installed"),
+        ({"uncovered": ("a",)}, "1 table (a) without the trigger"),
+        ({"partial": tuple("abcdef")}, "6 tables (a, b, c, d, e, ...) without REPLICA IDENTITY"),
+        ({"slots": (Slot("bemi", False, "lost", None),)}, "slot bemi is lost"),
+    ],
+)
+def test_what_is_wrong_is_told_with_what_to_do(change: dict[str, Any], problem: str | None) -> None:
+    values = {name: getattr(GOOD, name) for name in SourceState.__slots__} | change
+    found = problems(SourceState(**values))
+    if problem is None:
+        assert found == []
+    else:
+        ((text, advice),) = found
+        assert problem in text
+        assert advice
+
+
+@pytest.mark.usefixtures("site")
+def test_the_triggers_command_covers_what_was_made_without_the_event_trigger() -> None:
+    execute("ALTER EVENT TRIGGER _bemi_cover_new_tables DISABLE; CREATE TABLE later (id int)")
+    with pytest.raises(CommandError, match="later"):
+        run("bemi_triggers", "--check")
+    (warning,) = check_tracked_databases(None, ["default"])
+    assert warning.id == "bemi.W101"
+    assert "later" in warning.msg
+    assert run("bemi_triggers") == "every table is covered\n"
+    assert run("bemi_triggers", "--check") == "every table is covered\n"
+    assert check_tracked_databases(None, ["default"]) == []
+
+
+@pytest.mark.usefixtures("empty_site")
+def test_what_is_not_installed_is_told_and_the_command_installs_it() -> None:
+    with pytest.raises(CommandError, match="migrate bemi"):
+        run("bemi_triggers", "--check")
+    (warning,) = check_tracked_databases(None, ["default"])
+    assert "not installed" in warning.msg
+    run("bemi_triggers")
+    assert check_tracked_databases(None, ["default"]) == []
+
+
+def test_the_status_shows_tables_slots_and_the_last_change(
+    site: Database, admin: psycopg.Connection[Any]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run("bemi_status")
+    assert ended.value.code == 1, "there is no table `changes`"
+
+    for migration in sorted(MIGRATIONS.glob("*.sql")):
+        admin.execute(migration.read_bytes())
+    text = run("bemi_status")
+    assert "database default: 1 tables tracked" in text
+    assert "no replication slot" in text
+    assert "no change yet" in text
+
+    slot = f"status_{site.name}"
+    admin.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [slot])
+    admin.execute(
+        """
+        INSERT INTO changes (id, database, schema, "table", primary_key, operation, committed_at,
+            queued_at, transaction_id, position)
+        VALUES (gen_random_uuid(), 'd', 'public', 'item', '7', 'UPDATE', now(), now(), 1, 1)
+        """
+    )
+    text = run("bemi_status")
+    assert f"slot {slot} has no reader, WAL reserved, " in text
+    assert "last change UPDATE item 7 committed 0:00:0" in text
