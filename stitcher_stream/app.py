@@ -23,7 +23,7 @@ from mode import CrashingSupervisor
 from runtime.errors import DeadLetter
 from schemas.topics import Topics
 from stitcher_stream.change_records import change_key, dead_letter_headers, encode_within
-from stitcher_stream.change_rules import LeftOut, context_rules, reshaping
+from stitcher_stream.change_rules import LeftOut, context_rules, fold_of, reshaping
 from stitcher_stream.errors import UnreadableRecord
 from stitcher_stream.faust_driver import BatchApp, WalBatch
 from stitcher_stream.publisher import Delivery, Publisher
@@ -34,7 +34,6 @@ from stitcher_stream.stitch import (
     WalRecord,
     after_unreadable,
     committable_offset,
-    stitch,
 )
 from stitcher_stream.topic_setup import prepare_topics
 
@@ -66,6 +65,7 @@ class Stitching:
         self._settings = settings
         self._topics = Topics(settings.topic_prefix)
         self._context_rules = context_rules(settings)
+        self._fold = fold_of(settings)
         self._left_out = LeftOut()
         self._left_out_told = 0.0
         self._reshape = reshaping(settings, self._left_out)
@@ -94,7 +94,7 @@ class Stitching:
     async def _stitch(self, batch: WalBatch, publisher: Publisher) -> Delivery:
         """Send what the batch gives, in order, and note where reading may begin again."""
         partition = batch.partition
-        rules, reshape = self._context_rules, self._reshape
+        fold, rules, reshape = self._fold, self._context_rules, self._reshape
         max_value_bytes = self._settings.kafka_max_message_bytes - 1024  # For key and framing.
         delivery = Delivery(asyncio.get_running_loop())
         state = self._state_before(batch)
@@ -104,7 +104,7 @@ class Stitching:
         for received in batch.records:
             record = WalRecord(received.key, received.value, received.headers, received.offset)
             try:
-                state, change = stitch(state, record, rules)
+                state, change = fold(state, record, rules)
                 if change is not None and reshape is not None:
                     change = reshape(change)
                 if change is None:

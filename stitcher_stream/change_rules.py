@@ -1,4 +1,4 @@
-"""What the settings ask to be done to contexts and changes, made ready. Edge: loads the hook.
+"""What the settings ask to be done with records and changes, made ready. Edge: loads the hook.
 
     stitch -> ignore_rules -> change_hook -> change_records
 
@@ -13,13 +13,24 @@ from dataclasses import dataclass
 from schemas.change import Change
 from stitcher_stream.change_hook import ChangeHook, apply_hook, load_hook
 from stitcher_stream.contexts import ContextRules
+from stitcher_stream.debezium_stream import stitch_debezium
 from stitcher_stream.ignore_rules import COLUMN_PARTS, TABLE_PARTS, IgnoreRules, parse_patterns
 from stitcher_stream.redaction import parse_redactions, sql_rule
 from stitcher_stream.settings import StitcherSettings
 from stitcher_stream.signatures import parse_keys
+from stitcher_stream.stitch import State, WalRecord, stitch
 
 Reshape = Callable[[Change], "Change | None"]
 """Returns the change as it is to be stored, or None where it is not to be."""
+
+
+Fold = Callable[[State, WalRecord, ContextRules], "tuple[State, Change | None]"]
+"""Returns the state after a record and the change it tells, as `stitch` does."""
+
+
+def fold_of(settings: StitcherSettings) -> Fold:
+    """Return what understands the records of whoever writes `.wal`."""
+    return stitch_debezium if settings.wal_from == "debezium" else stitch
 
 
 def context_rules(settings: StitcherSettings) -> ContextRules:

@@ -5,7 +5,8 @@ StageError
 │   ├── WalTopicMissing    the producer has not made `.wal` yet
 │   └── ProducerBroken     no record can be stored until the process is started again
 ├── Stop
-│   └── OutputRefused      the brokers will not take a record of `.changes`
+│   ├── OutputRefused      the brokers will not take a record of `.changes`
+│   └── TransactionsTorn   a connector's transactions are spread over several partitions
 └── DeadLetter
     ├── UnreadableRecord   not known what it was, so the context in force ends with it
     ├── MalformedChange    a change that cannot be told; the context in force stays
@@ -27,6 +28,10 @@ class ProducerBroken(Retry):
 
 class OutputRefused(Stop):
     """The brokers refused a stitched change for good."""
+
+
+class TransactionsTorn(Stop):
+    """A Debezium connector writes `.wal`, and it has more than one partition."""
 
 
 class UnreadableRecord(DeadLetter):

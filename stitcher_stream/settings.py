@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -17,6 +17,14 @@ class StitcherSettings(StageSettings):
 
     own_prefixes: ClassVar[tuple[str, ...]] = (*StageSettings.own_prefixes, "BEMI_STITCHER_")
 
+    wal_from: Literal["bemi", "debezium"] = Field(
+        "bemi",
+        validation_alias="BEMI_STITCHER_WAL_FROM",
+        description=(
+            "Who writes `.wal`: `bemi`, the producer, or `debezium`, a connector that routes all "
+            "tables to it (deploy/debezium/connector.properties)."
+        ),
+    )
     max_context_bytes: int = Field(
         1_000_000,
         validation_alias="BEMI_STITCHER_MAX_CONTEXT_BYTES",

@@ -53,7 +53,7 @@ RECORD_UNREADABLE = (
     "a record before it in its transaction could not be read, so a context set there is not known"
 )
 
-_OPERATIONS = {
+OPERATIONS = {
     Op.CREATE.value: Operation.CREATE.value,
     Op.READ.value: Operation.CREATE.value,
     Op.UPDATE.value: Operation.UPDATE.value,
@@ -91,12 +91,28 @@ class Transaction:
     commit_lsn_number: int
 
 
+class LastEvent(NamedTuple):
+    """Where the last event of a Debezium connector's stream stood."""
+
+    run: bytes | None
+    transaction_id: int
+    commit_time: int
+    commit_lsn: int
+    lsn: int
+    same_lsn: int
+    """How many changes of its transaction had its LSN before it; -1 for a message."""
+    context_lsn: int = 0
+    """Where the context in force was set."""
+
+
 class State(NamedTuple):
     """Where the fold stands in one partition. The default is a beginning."""
 
     transaction: Transaction | None = None
     context: Context = NO_CONTEXT
     context_error: str | None = None
+    last: LastEvent | None = None
+    """Of a connector's stream only, see `debezium_stream`."""
 
 
 START = State()
@@ -112,16 +128,16 @@ def stitch(
     if record.value is None:
         # A tombstone of a stream that a Debezium connector writes: it tells nothing new.
         return state, None
-    event = _event(record.value)
+    event = read_event(record.value)
     op = event.get("op")
-    operation = _OPERATIONS.get(op) if op.__class__ is str else None
+    operation = OPERATIONS.get(op) if op.__class__ is str else None
     if operation is not None:
-        return _change(state, record, event, operation)
+        return fold_change(state, record, event, operation)
     if op == _MESSAGE:
-        return _message(state, record, event, rules), None
+        return fold_message(state, record, event, rules), None
     status = event.get("status")
     if status == _BEGIN:
-        return State(_transaction(record)), None
+        return State(transaction_of(record)), None
     if status == _END:
         return START, None
     raise UnreadableRecord("neither a change, nor a message, nor BEGIN or END of a transaction")
@@ -129,7 +145,7 @@ def stitch(
 
 def after_unreadable(state: State) -> State:
     """Return the state after a record of which it is not known what it was."""
-    return State(state.transaction, NO_CONTEXT, RECORD_UNREADABLE)
+    return state._replace(context=NO_CONTEXT, context_error=RECORD_UNREADABLE)
 
 
 def committable_offset(state: State, next_offset: int) -> int:
@@ -142,7 +158,8 @@ def committable_offset(state: State, next_offset: int) -> int:
     return next_offset if transaction is None else transaction.begin_offset
 
 
-def _event(value: bytes) -> dict[str, Any]:
+def read_event(value: bytes) -> dict[str, Any]:
+    """Return the JSON object that a record's value is. Raises UnreadableRecord."""
     try:
         event = orjson.loads(value)
     except ValueError:
@@ -155,14 +172,15 @@ def _event(value: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", event)
 
 
-def _transaction(record: WalRecord) -> Transaction:
+def transaction_of(record: WalRecord) -> Transaction:
+    """Return the transaction that a record's headers name. Raises UnreadableRecord."""
     headers = dict(record.headers)
     epoch = headers.get(HEADER_EPOCH)
     commit_lsn = headers.get(HEADER_COMMIT_LSN)
     if epoch is None or commit_lsn is None:
         raise UnreadableRecord(
-            f"it has no headers {HEADER_EPOCH} and {HEADER_COMMIT_LSN}, "
-            "so its transaction is not known"
+            f"it has no headers {HEADER_EPOCH} and {HEADER_COMMIT_LSN}, so its transaction is "
+            "not known; for the stream of a Debezium connector set BEMI_STITCHER_WAL_FROM=debezium"
         )
     try:
         epoch_text, source_id = _epoch(epoch)
@@ -184,7 +202,10 @@ def _number(header: bytes) -> int:
     return int(header)
 
 
-def _message(state: State, record: WalRecord, event: dict[str, Any], rules: ContextRules) -> State:
+def fold_message(
+    state: State, record: WalRecord, event: dict[str, Any], rules: ContextRules
+) -> State:
+    """Return the state after a logical message; the record's headers name its transaction."""
     message = event.get("message")
     source = event.get("source")
     if not isinstance(message, dict) or not isinstance(source, dict):
@@ -201,7 +222,7 @@ def _message(state: State, record: WalRecord, event: dict[str, Any], rules: Cont
 
 def _own_transaction(state: State, record: WalRecord) -> State:
     """Return the state as it is, or a new one where the record is of another transaction."""
-    transaction = _transaction(record)
+    transaction = transaction_of(record)
     open_now = state.transaction
     if (
         open_now is not None
@@ -212,9 +233,13 @@ def _own_transaction(state: State, record: WalRecord) -> State:
     return State(transaction, NO_CONTEXT, BEGIN_MISSING)
 
 
-def _change(
+def fold_change(
     state: State, record: WalRecord, event: dict[str, Any], operation: str
 ) -> tuple[State, Change | None]:
+    """Return the state after a change, and the change; the headers name its transaction.
+
+    Raises MalformedChange.
+    """
     headers = dict(record.headers)
     open_now = state.transaction
     if (

@@ -18,9 +18,10 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 from runtime.errors import Retry
 from runtime.kafka_topics import TopicSpec, WrongPartitionCount, ensure_topics, partition_count
 from schemas.topics import Topics
-from stitcher_stream.errors import WalTopicMissing
+from stitcher_stream.errors import TransactionsTorn, WalTopicMissing
 from stitcher_stream.settings import StitcherSettings
 
+CONNECTOR_PARTITIONS = 1
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 5.0
 FIRST_ANSWER_SECONDS = 5.0  # Brokers that are away are to be seen in the log soon.
@@ -35,7 +36,7 @@ async def prepare_topics(settings: StitcherSettings) -> int:
 
     Waits for ever, with a line in the log each time, for brokers that do not answer and for
     a producer that has not started yet. Raises WrongPartitionCount where `.changes` does not
-    fit `.wal`.
+    fit `.wal`, TransactionsTorn where a connector's stream cannot be stitched.
     """
     admin = AdminClient(
         {"bootstrap.servers": settings.kafka_bootstrap_servers, "client.id": settings.group_id},
@@ -62,6 +63,14 @@ def make_topics(admin: AdminClient, settings: StitcherSettings) -> int:
     partitions = partition_count(admin, topics.wal, FIRST_ANSWER_SECONDS)
     if partitions is None:
         raise WalTopicMissing(f"topic {topics.wal} does not exist yet; the producer makes it")
+    if settings.wal_from == "debezium" and partitions != CONNECTOR_PARTITIONS:
+        raise TransactionsTorn(
+            f"topic {topics.wal} has {partitions} partitions, and a Debezium connector cannot keep "
+            "a transaction and its messages in one of several (PartitionRouting leaves messages "
+            "where their key puts them). Let the connector write to a topic of one partition: "
+            "stop it, delete the topic once it is stitched, and start it again with "
+            "deploy/debezium/connector.properties"
+        )
     config = {
         "max.message.bytes": str(settings.kafka_max_message_bytes),
         "retention.ms": str(settings.changes_retention_ms),
