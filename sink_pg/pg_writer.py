@@ -7,7 +7,8 @@ Why a change is stored once, whatever happens:
   other is told so (ProgressMoved) and has stored nothing.
 - A transaction whose COMMIT was not answered may have happened or not. The connection is
   given up, and whoever reads the watermark anew sees which. Should the old transaction still
-  be running then, its lock on the watermark makes the next store wait for its end.
+  be running then, its lock on the watermark makes the next store wait for its end, and end it
+  where its sink has gone silent (fencing).
 - Where positions cannot tell (another epoch), the primary key of `changes` does.
 
 The rows go by COPY straight into `changes`. Only when PostgreSQL refuses one of them does
@@ -31,6 +32,7 @@ from sink_pg.adoption import adopt
 from sink_pg.batch import Advance, Batch, RefusedRecord
 from sink_pg.change_rows import ChangeRow, storable_text
 from sink_pg.errors import ProgressMoved
+from sink_pg.fencing import end_holders
 from sink_pg.pg_connection import Connection, connect, is_about_a_row, stage_error
 from sink_pg.schema_migrations import migrate
 from sink_pg.settings import SinkSettings
@@ -99,6 +101,10 @@ class PgWriter:
                 log.info("going the slow way with %d rows (%s)", len(batch.rows), error.sqlstate)
                 connection.rollback()
                 return self._store_by_halves(connection, batch)
+        except psycopg.errors.LockNotAvailable as error:
+            failure = self._given_up(error)
+            self._end_holders([advance.partition for advance in batch.advances()])
+            raise failure from error
         except psycopg.Error as error:
             raise self._given_up(error) from error
         except ProgressMoved:
@@ -115,6 +121,14 @@ class PgWriter:
         if self._connection is None:
             self._connection = connect(self._settings)
         return self._connection
+
+    def _end_holders(self, partitions: Sequence[int]) -> None:
+        try:
+            ended = end_holders(self._open(), self._topic, partitions)
+        except psycopg.Error as error:
+            raise self._given_up(error) from error
+        if ended:
+            log.warning("ended %d sessions that held the progress and did not go on", ended)
 
     def _given_up(self, error: psycopg.Error) -> Exception:
         self.close()

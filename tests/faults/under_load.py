@@ -58,11 +58,14 @@ def wait_for_transactions(
 def wait_until_stored(pipeline: Pipeline, writers: Sequence[Writer]) -> None:
     """Wait until every transaction committed by now is stored, in all partitions."""
     # The last of each may not be committed yet.
-    count = sum(writer.transactions - 1 for writer in writers)
+    committed = {
+        (writer.number, number) for writer in writers for number in range(1, writer.transactions)
+    }
 
     def check() -> None:
-        stored = len(pipeline.changes("committed"))
-        assert stored >= count, f"{stored} of {count} transactions are stored"
+        rows = [change["after"] for change in pipeline.changes("committed")]
+        missing = committed - {(row["writer"], row["number"]) for row in rows}
+        assert not missing, f"{len(missing)} of {len(committed)} transactions are not stored"
 
     eventually(check, STORED_SECONDS)
 
