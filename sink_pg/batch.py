@@ -16,6 +16,9 @@ from runtime.errors import DeadLetter
 from sink_pg.change_rows import ChangeRow, Record, change_row
 from sink_pg.watermark import Watermark
 
+DAYS_SAMPLE = 50
+"""Rows of a batch, at least, of which the day is looked at."""
+
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
@@ -116,6 +119,15 @@ class Batch:
             Advance(partition, self._expected_offset(partition), watermark)
             for partition, watermark in sorted(self._reached.items())
         ]
+
+    def commit_days(self) -> set[str]:
+        """Return the days, as 2026-01-31, that a sample of the rows was committed on.
+
+        A sample, because it is asked for each batch and only to make partitions in time; a row
+        of a day that is not in it has the default partition.
+        """
+        sample = self.rows[:: max(1, len(self.rows) // DAYS_SAMPLE)] + self.rows[-1:]
+        return {row.commit_day for row in sample}
 
     def _expected_offset(self, partition: int) -> int | None:
         stored = self._stored.get(partition)

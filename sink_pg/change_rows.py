@@ -49,6 +49,8 @@ COPY_COLUMNS = (
 )
 """The columns of a line, in its order."""
 
+_COMMITTED_AT = COPY_COLUMNS.index("committed_at")
+
 NULL_SYMBOL = "\u2400"
 REPLACEMENT_CHARACTER = "\ufffd"
 _MAX_BIGINT = (1 << 63) - 1
@@ -78,6 +80,11 @@ class ChangeRow(NamedTuple):
     commit_lsn: int
     ordinal: int
     record: Record
+
+    @property
+    def commit_day(self) -> str:
+        """The day it was committed on, as 2026-01-31, by the clock its time is written in."""
+        return self.line.split(b"\t", _COMMITTED_AT + 1)[_COMMITTED_AT][:10].decode()
 
 
 def change_row(record: Record) -> ChangeRow:

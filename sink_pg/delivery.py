@@ -120,6 +120,7 @@ class Delivery:
 
     def _store(self) -> None:
         batch = self._batch
+        self._upkeep.cover(batch.commit_days())
         stored = self._writer.store(batch)
         self._reader.stored(
             {advance.partition: advance.watermark.next_offset for advance in batch.advances()}

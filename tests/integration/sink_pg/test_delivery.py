@@ -346,6 +346,24 @@ def test_running_sink_makes_partitions_ahead_and_removes_what_is_old(
     assert trail.rows("commit_lsn") == [(1,)]
 
 
+def test_sink_that_catches_up_makes_the_partitions_of_what_it_reads(
+    changes_topic: ChangesTopic, start_sink: StartSink, trail: Trail
+) -> None:
+    months = ["2026-01", "2026-02", "2026-04"]
+    changes_topic.publish(
+        [change(n, committed_at=f"{month}-15T00:00:00Z") for n, month in enumerate(months)]
+    )
+    changes_topic.publish([change(9, committed_at="2199-01-01T00:00:00Z")])
+    start_sink()
+    until_stored(trail, 4)
+    assert trail.rows("tableoid::regclass::text") == [
+        ("bemi_changes_y2026m01",),
+        ("bemi_changes_y2026m02",),
+        ("bemi_changes_y2026m04",),
+        ("bemi_changes_default",),
+    ]
+
+
 def test_role_that_may_only_write_rows_stores_them_and_says_what_to_run(
     changes_topic: ChangesTopic,
     start_sink: StartSink,

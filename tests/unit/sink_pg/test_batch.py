@@ -102,3 +102,17 @@ def test_next_batch_expects_what_this_one_reached() -> None:
     following.add([record(change(ordinal=1), offset=11)], now=0.0)
     following.add([record(change(ordinal=1), offset=3, partition=1)], now=0.0)
     assert [advance.expected_offset for advance in following.advances()] == [11, 3]
+
+
+def test_days_of_a_long_batch_are_known_from_its_beginning_to_its_end() -> None:
+    batch = Batch(BatchLimits(rows=10_000, bytes=10**9, age_seconds=0.5), {})
+    days = ["2026-01-31"] * 400 + ["2026-02-01"] * 200 + ["2026-02-02"]
+    batch.add(
+        [
+            record(change(n, committed_at=f"{day}T10:00:00Z"), offset=n)
+            for n, day in enumerate(days)
+        ],
+        now=0.0,
+    )
+    assert batch.commit_days() == set(days)
+    assert Batch(LIMITS, {}).commit_days() == set()
