@@ -9,6 +9,7 @@ from bench.pipeline import bench_pipeline
 from bench.producer import bench_producer
 from bench.profile import bench_profile
 from bench.snapshot import bench_snapshot
+from bench.stitcher import bench_stitcher
 from bench.workload import WORKLOADS
 
 
@@ -70,6 +71,14 @@ def pipeline(rows: int, rounds: int, seconds: int) -> None:
 def snapshot(rows: int, rounds: int) -> None:
     """Publish the rows that are there, against Debezium with defaults and tuned."""
     bench_snapshot(rows, rounds)
+
+
+@main.command()
+@click.option("--rows", default=300_000, show_default=True, help="Changes in `.wal`.")
+@click.option("--rounds", default=3, show_default=True, help="Turns of each.")
+def stitcher(rows: int, rounds: int) -> None:
+    """Stitch a prepared `.wal`, against a plain loop around the same functions."""
+    bench_stitcher(rows, rounds)
 
 
 @main.command()
