@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from producer.assembly import Assembly
 from producer.configuration.table_filters import parse_replica_identities
 from producer.publication import AutocreateMode, WantedPublication
-from producer.registry_settings import RegistrySettings
 from producer.replication_stream import ReplicationStream, StreamOptions
 from producer.settings import ProducerSettings
 from producer.snapshot.signal_table import SignalTable
@@ -17,6 +16,7 @@ from producer.source_state import OPERATIONS
 from producer.sql_connection import Connection, connect
 from producer.start_checks import GapPolicy, OffsetMismatchStrategy
 from runtime.errors import Stop
+from runtime.registry_settings import RegistrySettings
 from runtime.settings import InvalidSettings
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def avro_serializer(settings: ProducerSettings) -> AvroSerializer:
 def _confluent_registry(settings: ProducerSettings) -> Registry:
     # Here, because the client is heavy and only there with the extra `avro`.
     try:
-        from producer.schema_registry import ConfluentRegistry
+        from runtime.schema_registry import ConfluentRegistry
     except ImportError as error:
         raise Stop(
             f"a schema registry needs the extra avro ({error}): pip install 'bemi-pipeline[avro]'"

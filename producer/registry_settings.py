@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from runtime.errors import Stop
+from runtime.registry_settings import RegistrySettings
 
 CONFLUENT_CONVERTER: Final = "io.confluent.connect.avro.AvroConverter"
 APICURIO_CONVERTER: Final = "io.apicurio.registry.utils.converter.AvroConverter"
@@ -47,42 +47,6 @@ _APICURIO_ONLY: Final = {
 
 class UnusableConverterSetting(Stop):
     """A property of an Avro converter has a value that the producer cannot follow."""
-
-
-@dataclass(frozen=True, slots=True)
-class RegistrySettings:
-    """Where a registry is, who asks and what it may do there."""
-
-    url: str
-    """One or more, with commas between; the next is tried when one does not answer."""
-    user_info: str | None = None
-    """`user:password`."""
-    auto_register_schemas: bool = True
-    normalize_schemas: bool = False
-    ca_location: str | None = None
-    """PEM file of the authorities that sign the registry's certificate."""
-    certificate_location: str | None = None
-    """PEM file of the producer's own certificate, with its key unless that is apart."""
-    key_location: str | None = None
-    key_password: str | None = None
-
-    @property
-    def address(self) -> str:
-        """Return the url without the password that it may hold, for messages."""
-        return re.sub(r"//[^/@,]*@", "//", self.url)
-
-    @property
-    def client_properties(self) -> dict[str, object]:
-        """Return what Confluent's client is configured with."""
-        properties = {
-            "url": self.url,
-            "basic.auth.user.info": self.user_info,
-            "ssl.ca.location": self.ca_location,
-            "ssl.certificate.location": self.certificate_location,
-            "ssl.key.location": self.key_location,
-            "ssl.key.password": self.key_password,
-        }
-        return {name: value for name, value in properties.items() if value is not None}
 
 
 def registry_settings(properties: Mapping[str, str]) -> RegistrySettings:

@@ -26,8 +26,8 @@ from typing import Any, Final
 import orjson
 from fastavro.schema import SchemaParseException, to_parsing_canonical_form
 
-from producer.schema_changes import describe_changes
 from runtime.errors import Stop
+from runtime.schema_changes import describe_changes
 
 IDS: Final = "ids.json"
 LAST_ID: Final = 2**31 - 1

@@ -22,8 +22,9 @@ from producer import envelope_schema
 from producer.avro_format import avro_json
 from producer.avro_serializer import AvroSerializer
 from producer.connect_schema import BYTES, INT32, INT64, STRING, STRUCT, ConnectSchema
-from producer.registry_settings import RegistrySettings
-from producer.schema_registry import (
+from runtime.kafka_topics import TopicSpec, ensure_topics
+from runtime.registry_settings import RegistrySettings
+from runtime.schema_registry import (
     ConfluentRegistry,
     RegistryMisconfigured,
     RegistryNotPermitted,
@@ -31,7 +32,6 @@ from producer.schema_registry import (
     SchemaIncompatible,
     SchemaNotRegistered,
 )
-from runtime.kafka_topics import TopicSpec, ensure_topics
 from tests.fixtures.kafka import KafkaBroker
 from tests.fixtures.postgres import Database
 from tests.fixtures.registry_gate import RegistryGate, self_signed_certificate

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from producer.registry_settings import (
-    RegistrySettings,
-    UnusableConverterSetting,
-    registry_settings,
-)
+from producer.registry_settings import UnusableConverterSetting, registry_settings
+from runtime.registry_settings import RegistrySettings
 
 URL = {"schema.registry.url": "http://registry:8081"}
 APICURIO = {

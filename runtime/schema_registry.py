@@ -18,9 +18,9 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import OAuthTokenError, SchemaRegistryError
 from httpx2 import TransportError
 
-from producer.registry_settings import RegistrySettings
-from producer.schema_changes import describe_changes
 from runtime.errors import Retry, StageError, Stop
+from runtime.registry_settings import RegistrySettings
+from runtime.schema_changes import describe_changes
 
 # Few and short: the stage that asks has its own way of waiting, in which it can be stopped.
 TRIES: Final = 2
@@ -42,7 +42,7 @@ class RegistryMisconfigured(Stop):
 
 
 class RegistryNotPermitted(Stop):
-    """The schema registry does not let the producer in or does not let it register schemas."""
+    """The schema registry does not let the stage in or does not let it register schemas."""
 
 
 class SchemaNotRegistered(Stop):
@@ -117,7 +117,7 @@ class ConfluentRegistry:
             return SchemaIncompatible(
                 f"the registry refuses the new schema of {subject}: {changes or text}. Register a "
                 "schema that suits both, or set the subject's compatibility so that it allows "
-                "the change, then start the producer again"
+                "the change, then start again"
             )
         if status == _NOT_FOUND and not self._settings.auto_register_schemas:
             return SchemaNotRegistered(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from producer.schema_changes import describe_changes
+from runtime.schema_changes import describe_changes
 
 
 def record(*fields: dict[str, Any], name: str = "Value") -> dict[str, Any]:
