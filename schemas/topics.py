@@ -22,7 +22,9 @@ HEARTBEAT_PREFIX = "_bemi_heartbeat"
 SNAPSHOT_PREFIX = "_bemi_snapshot"
 """The prefix of the messages that only move the log on while tables are read."""
 
-OWN_TABLES = frozenset({"changes", "bemi_sink_progress", "bemi_dead_letters", "bemi_migrations"})
+OWN_TABLES = frozenset(
+    {"changes", "bemi_sink_progress", "bemi_dead_letters", "bemi_migrations", "bemi_seals"}
+)
 """The sink's tables. Changes to them are never captured, or the trail would track itself."""
 
 OWN_SCHEMA = "public"

@@ -15,7 +15,8 @@ Stop
 ├── RecordsLost             Kafka no longer has records that were never stored
 ├── OffsetBeyondTopic       the topic ends before what was stored of it
 ├── KafkaRefused            the brokers do not let the sink read
-└── CannotCompare           verify has nothing to compare, or was stopped
+├── CannotCompare           verify has nothing to compare, or was stopped
+└── SealedRows              what is sealed cannot be replaced
 DeadLetter
 └── UnreadableChange        a record is not a stitched change, or cannot be stored
 StageError
@@ -87,6 +88,13 @@ class KafkaRefused(Stop):
 
 class CannotCompare(Stop):
     """Nothing can be said about what is stored."""
+
+
+class SealedRows(Stop):
+    """The stored changes are sealed (BEMI_SINK_SEALS), so they cannot be replaced.
+
+    Replay into another table by --into, and let readers choose between the two.
+    """
 
 
 class UnreadableChange(DeadLetter):

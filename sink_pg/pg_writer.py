@@ -35,6 +35,7 @@ from sink_pg.errors import ProgressMoved
 from sink_pg.fencing import end_holders
 from sink_pg.pg_connection import Connection, connect, is_about_a_row, stage_error
 from sink_pg.schema_migrations import migrate
+from sink_pg.seals import seal
 from sink_pg.settings import SinkSettings
 from sink_pg.statements import copy_into, insert_staged, statement
 from sink_pg.unstorable import with_text
@@ -140,6 +141,7 @@ class PgWriter:
         if batch.rows:
             _copy(connection, copy_into("public", "changes"), batch.rows)
         insert_dead_letters(connection, batch.refused)
+        self._seal(connection, batch)
         connection.commit()
         return Stored(len(batch.rows), len(batch.refused), batch.redelivered)
 
@@ -150,9 +152,14 @@ class PgWriter:
         refused = list(batch.refused)
         inserted = insert_new(connection, batch.rows, refused)
         insert_dead_letters(connection, refused)
+        self._seal(connection, batch)
         connection.commit()
         known = len(batch.rows) - inserted - (len(refused) - len(batch.refused))
         return Stored(inserted, len(refused), batch.redelivered + known)
+
+    def _seal(self, connection: Connection, batch: Batch) -> None:
+        if self._settings.seals:
+            seal(connection, batch.rows, self._topic, batch.advances())
 
     def _advance(self, connection: Connection, advances: Sequence[Advance]) -> None:
         new = [advance for advance in advances if advance.expected_offset is None]

@@ -15,7 +15,8 @@ SET before = replayed.before,
     after = replayed.after,
     context = replayed.context,
     context_error = replayed.context_error,
-    characters_replaced = replayed.characters_replaced
+    characters_replaced = replayed.characters_replaced,
+    stored_as_text = replayed.stored_as_text
 FROM pg_temp.bemi_staging AS replayed
 WHERE stored.id = replayed.id
     AND stored.committed_at = replayed.committed_at

@@ -18,14 +18,18 @@ from psycopg import sql
 from runtime.errors import StageError
 from sink_pg.batch import RefusedRecord
 from sink_pg.change_rows import COPY_COLUMNS, ChangeRow
-from sink_pg.errors import DatabaseUnusable
+from sink_pg.errors import DatabaseUnusable, SealedRows
 from sink_pg.pg_connection import Connection, connect, stage_error
 from sink_pg.pg_writer import insert_dead_letters, insert_new
 from sink_pg.schema_migrations import migrate
+from sink_pg.seals import has_seals, seal
 from sink_pg.settings import SinkSettings
 from sink_pg.statements import statement
 
 CHANGES = ("public", "changes")
+
+REPLAYED = "replay"
+"""What stands in a seal in place of the topic; a replay's offsets follow no order."""
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +80,8 @@ class ReplayWriter:
             migrate(connection)
             if not self.is_into_changes:
                 self._prepare_target(connection)
+            elif self._is_replacing and has_seals(connection):
+                raise SealedRows
         except psycopg.Error as error:
             raise self._given_up(error) from error
         except StageError:
@@ -105,6 +111,8 @@ class ReplayWriter:
             inserted = insert_new(connection, list(newest.values()), all_refused, insert)
             if self.is_into_changes:
                 insert_dead_letters(connection, all_refused)
+                if inserted and (self._settings.seals or has_seals(connection)):
+                    seal(connection, rows, REPLAYED)
             connection.commit()
         except psycopg.Error as error:
             raise self._given_up(error) from error

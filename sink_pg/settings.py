@@ -103,6 +103,15 @@ class SinkSettings(StageSettings):
         description="Age in days after which changes are removed; never where it is not set.",
     )
 
+    seals: bool = Field(
+        False,
+        validation_alias="BEMI_SINK_SEALS",
+        description=(
+            "Whether each stored batch is sealed in a hash chain, which `bemi-sink verify --seals`"
+            " checks. Once begun, leave it on: rows without a seal count as added by another."
+        ),
+    )
+
     @property
     def changes_group(self) -> str:
         """The consumer group: one for all sinks of a pipeline, so that they share it."""

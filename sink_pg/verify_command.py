@@ -13,6 +13,7 @@ from runtime.topic_ranges import UnusablePlace, parse_moment
 from schemas.change_id import parse_lsn
 from sink_pg.settings import SinkSettings
 from sink_pg.verify import Verified, VerifyRequest, verify
+from sink_pg.verify_seals import MOST_BREAKS, SealsVerified, verify_seals
 
 EXIT_GAP = 1
 EXIT_NOT_COMPARED = 2
@@ -30,12 +31,25 @@ EXIT_NOT_COMPARED = 2
     help="The stitcher's rules or hook leave changes of these tables out; * and ? stand for any"
     " text. They are only looked at for too many rows.",
 )
+@click.option(
+    "--seals",
+    "is_for_seals",
+    is_flag=True,
+    help="Check the hash chain (BEMI_SINK_SEALS) instead, from the table alone.",
+)
+@click.option(
+    "--expect",
+    metavar="HASH",
+    help="With --seals: the hash of a seal that was noted elsewhere; the chain must have it.",
+)
 def verify_command(
     from_time: str | None,
     to_time: str | None,
     from_lsn: str | None,
     to_lsn: str | None,
     expect_ignored: tuple[str, ...],
+    is_for_seals: bool,
+    expect: str | None,
 ) -> None:
     """Prove that every change the source committed is stored, and name those that are not.
 
@@ -53,15 +67,16 @@ def verify_command(
             expect_ignored,
         )
     configure_logs(settings.log_level)
-    verified: list[Verified] = []
+    reports: list[int] = []
 
     def work(stopping: Event) -> None:
-        verified.append(verify(settings, request, stopping))
+        if is_for_seals:
+            reports.append(_report_seals(verify_seals(settings, expect, stopping)))
+        else:
+            reports.append(_report(verify(settings, request, stopping)))
 
     code = run(work)
-    if code or not verified:
-        sys.exit(EXIT_NOT_COMPARED)
-    sys.exit(_report(verified[0]))
+    sys.exit(EXIT_NOT_COMPARED if code else reports[0])
 
 
 def _report(verified: Verified) -> int:
@@ -78,6 +93,19 @@ def _report(verified: Verified) -> int:
     notes.append(f"{found_count} gaps" if found_count else "complete")
     click.echo(", ".join(notes))
     return EXIT_GAP if found_count else 0
+
+
+def _report_seals(verified: SealsVerified) -> int:
+    for each in verified.breaks[:MOST_BREAKS]:
+        click.echo(f"break: {each}")
+    if len(verified.breaks) > MOST_BREAKS:
+        click.echo(f"and {len(verified.breaks) - MOST_BREAKS} more")
+    notes = [f"{verified.seals} seals over {verified.rows} rows checked"]
+    if verified.removed:
+        notes.append(f"{verified.removed} of them over rows that retention has removed")
+    notes.append(f"{len(verified.breaks)} breaks" if verified.breaks else "unbroken")
+    click.echo(f"{', '.join(notes)}; the last hash is {verified.last_hash}")
+    return EXIT_GAP if verified.breaks else 0
 
 
 def _lsn(text: str) -> int:
