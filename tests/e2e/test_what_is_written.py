@@ -12,8 +12,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 from psycopg import sql
 
+from example.print_changes import main as print_changes
 from tests.fixtures.pipeline import Pipeline
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -242,3 +244,25 @@ def test_a_change_of_the_key_is_one_update(started: tuple[Pipeline, Connection])
     _, update = pipeline.wait_for("todo", 2)
     assert (update["operation"], update["primary_key"]) == ("UPDATE", "2")
     assert (update["before"], update["after"]) == ({"id": 1}, {"id": 2})
+
+
+def test_the_example_consumer_prints_the_changes_of_the_topic_each_once(
+    started: tuple[Pipeline, Connection],
+) -> None:
+    pipeline, connection = started
+    connection.execute("CREATE TABLE todo (id int PRIMARY KEY, task text)")
+    connection.execute("ALTER TABLE todo REPLICA IDENTITY FULL")
+    set_context(connection, {"user_id": 7})
+    connection.execute("INSERT INTO todo VALUES (1, 'Sleep')")
+    connection.execute("UPDATE todo SET task = 'Eat'")
+    connection.commit()
+    pipeline.wait_for("todo", 2)
+    brokers = pipeline.environ["BEMI_KAFKA_BOOTSTRAP_SERVERS"]
+    arguments = [brokers, pipeline.environ["BEMI_TOPIC_PREFIX"], "--once"]
+    printed = CliRunner().invoke(print_changes, arguments, catch_exceptions=False)
+    assert [line.split(" ", 1)[1] for line in printed.output.splitlines()] == [
+        "7 CREATE public.todo 1: id: None -> 1, task: None -> 'Sleep'",
+        "7 UPDATE public.todo 1: task: 'Sleep' -> 'Eat'",
+    ]
+    again = CliRunner().invoke(print_changes, arguments, catch_exceptions=False)
+    assert again.output == ""
