@@ -8,6 +8,8 @@ from bench.latency import bench_producer_latency
 from bench.pipeline import bench_pipeline
 from bench.producer import bench_producer
 from bench.profile import bench_profile
+from bench.sink import INDEXES, bench_sink
+from bench.sink_curve import bench_sink_curve
 from bench.snapshot import bench_snapshot
 from bench.stitcher import bench_stitcher
 from bench.workload import WORKLOADS
@@ -79,6 +81,29 @@ def snapshot(rows: int, rounds: int) -> None:
 def stitcher(rows: int, rounds: int) -> None:
     """Stitch a prepared `.wal`, against a plain loop around the same functions."""
     bench_stitcher(rows, rounds)
+
+
+@main.command()
+@click.option(
+    "--rows",
+    type=int,
+    help="Changes in the topic; with --curve, in the table in the end. 200,000 and 3,000,000.",
+)
+@click.option("--rounds", default=3, show_default=True, help="Turns of each.")
+@click.option(
+    "--indexes",
+    type=click.Choice(list(INDEXES)),
+    default="default",
+    show_default=True,
+    help="What `changes` has: no index, the sink's own, or those and three GIN.",
+)
+@click.option("--curve", is_flag=True, help="Draw the cost of a change as the table grows.")
+def sink(rows: int | None, rounds: int, indexes: str, curve: bool) -> None:
+    """From the topic into `changes`, against COPY of the same lines."""
+    if curve:
+        bench_sink_curve(rows or 3_000_000)
+    else:
+        bench_sink(rows or 200_000, rounds, indexes)
 
 
 @main.command()
