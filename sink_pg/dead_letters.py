@@ -20,7 +20,11 @@ from sink_pg.change_rows import Record, change_row, storable_text
 from sink_pg.errors import NoSuchDeadLetter
 from sink_pg.pg_connection import Connection, stage_error
 from sink_pg.pg_writer import MAX_REASON_LENGTH, insert_new
+from sink_pg.seals import has_seals, seal
 from sink_pg.statements import statement
+
+RETRIED = "dead letters"
+"""What stands in a seal in place of the topic."""
 
 
 class Letter(NamedTuple):
@@ -113,4 +117,7 @@ def _store(connection: Connection, record: Record, refused: list[RefusedRecord])
         refused.append(RefusedRecord(record, str(error)))
         return 0
     connection.execute(statement("create_staging"))
-    return insert_new(connection, [row], refused)
+    inserted = insert_new(connection, [row], refused)
+    if inserted and has_seals(connection):
+        seal(connection, [row], RETRIED)
+    return inserted

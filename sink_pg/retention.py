@@ -24,6 +24,7 @@ from sink_pg.partitions import (
     timestamp,
 )
 from sink_pg.pg_connection import Connection, stage_error
+from sink_pg.seals import seal_removal
 from sink_pg.statements import statement
 
 ROWS_PER_DELETE = 5_000
@@ -98,6 +99,8 @@ def _delete_from_default(
                     limit=sql.Literal(ROWS_PER_DELETE),
                 )
             ).rowcount
+            if count and not deleted:
+                seal_removal(connection, cutoff)
         deleted += count
         if count < ROWS_PER_DELETE:
             break

@@ -9,12 +9,15 @@ from threading import Event
 
 import pytest
 
-from sink_pg.batch import Batch, BatchLimits
+from sink_pg.batch import Batch, BatchLimits, RefusedRecord
+from sink_pg.dead_letters import Outcome, find_ids, retry_letter
 from sink_pg.errors import CannotCompare, SealedRows
+from sink_pg.partitions import make
+from sink_pg.periods import Period
 from sink_pg.pg_connection import connect
-from sink_pg.pg_writer import PgWriter
+from sink_pg.pg_writer import PgWriter, insert_dead_letters
 from sink_pg.replay_writer import ReplayWriter
-from sink_pg.seals import seal_removal
+from sink_pg.retention import remove_expired
 from sink_pg.settings import SinkSettings
 from sink_pg.verify_seals import SealsVerified, verify_seals
 from tests.fixtures.postgres import Database
@@ -121,13 +124,40 @@ def test_chain_that_was_made_anew_does_not_have_the_noted_hash(
 
 def test_what_retention_removed_is_no_break(sealed: SinkSettings, trail: Trail) -> None:
     cutoff = datetime(2026, 1, 2, tzinfo=timezone.utc)
-    with connect(sealed) as connection, connection.transaction():
-        connection.execute("DELETE FROM changes WHERE committed_at < %s", [cutoff])
-        seal_removal(connection, cutoff)
+    with connect(sealed) as connection:
+        assert remove_expired(connection, cutoff, lambda: False).default_rows == 3 * ROWS
     verified = check(sealed)
     assert (verified.seals, verified.removed, verified.breaks) == (5, 3, [])
     trail.connection.execute("DELETE FROM changes")
     assert "seal 4" in check(sealed).breaks[0]
+
+
+def test_partition_that_retention_dropped_is_no_break(
+    settings: SinkSettings, writer: PgWriter, trail: Trail
+) -> None:
+    old = datetime(2025, 1, 15, tzinfo=timezone.utc)
+    with connect(settings) as connection:
+        make(connection, Period.MONTH, [old])
+        batch = Batch(LIMITS, {})
+        batch.add([record(change(1, committed_at="2025-01-15T00:00:00Z"), offset=0)], now=0.0)
+        writer.store(batch)
+        expired = remove_expired(connection, datetime(2025, 3, 1, tzinfo=timezone.utc), bool)
+        assert [each.name for each in expired.partitions] == ["bemi_changes_2025_01"]
+    verified = check(settings)
+    assert (verified.seals, verified.removed, verified.breaks) == (2, 1, [])
+
+
+def test_dead_letter_that_is_stored_later_is_sealed(
+    sealed: SinkSettings, trail: Trail, writer: PgWriter
+) -> None:
+    letter = record(change(900), offset=900)
+    with connect(sealed) as connection:
+        with connection.transaction():
+            insert_dead_letters(connection, [RefusedRecord(letter, "for a test")])
+        (identifier,) = find_ids(connection, None)
+        assert retry_letter(connection, identifier) is Outcome.STORED
+    assert check(sealed).breaks == []
+    assert trail.count() == 4 * ROWS + 1
 
 
 def test_rows_that_are_replayed_are_sealed_and_sealed_ones_not_replaced(
