@@ -28,6 +28,7 @@ from sink_pg.pg_writer import PgWriter
 from sink_pg.retention import ROWS_PER_DELETE, find_expired, remove_expired
 from sink_pg.settings import SinkSettings
 from tests.fixtures.postgres import Database
+from tests.fixtures.waiting import eventually
 from tests.integration.sink_pg.conftest import Trail
 from tests.unit.sink_pg.example_changes import change, record
 
@@ -260,3 +261,41 @@ def test_trail_counts_moved_rows_once_while_they_are_moved(
             counts.add(trail.count())
         making.result()
     assert counts | {trail.count()} == {2_000}
+
+
+def test_partition_that_somebody_dropped_is_made_again_and_takes_what_came_since(
+    table: Table,
+) -> None:
+    make_upcoming(table.connection, Period.MONTH, NOW)
+    table.fill(NOW, each=2)
+    table.connection.execute("DROP TABLE bemi_changes_y2026m11")
+    table.fill(NOW, each=3)
+    assert table.places() == {"default": 3}
+    make_upcoming(table.connection, Period.MONTH, NOW)
+    assert table.places() == {"y2026m11": 3}
+
+
+def test_batch_that_meets_a_new_partition_half_way_is_stored_whole(
+    table: Table, settings: SinkSettings
+) -> None:
+    with closing(connect(settings)) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("BEGIN")
+        other.execute("LOCK TABLE bemi_changes_default IN ACCESS EXCLUSIVE MODE")
+        storing = pool.submit(table.fill, NOW, each=10)
+        eventually(lambda: waits(table))
+        other.execute("CREATE TABLE bemi_changes_x (LIKE changes INCLUDING ALL)")
+        other.execute(
+            "ALTER TABLE changes ATTACH PARTITION bemi_changes_x"
+            " FOR VALUES FROM ('2026-11-01Z') TO ('2026-12-01Z')"
+        )
+        other.execute("COMMIT")
+        storing.result(timeout=30.0)
+    assert table.places() == {"x": 10}
+
+
+def waits(table: Table) -> bool:
+    found = table.connection.execute(
+        "SELECT count(*) FROM pg_locks WHERE NOT granted AND database ="
+        " (SELECT oid FROM pg_database WHERE datname = current_database())"
+    ).fetchone()
+    return found == (1,)
