@@ -22,7 +22,13 @@ from mode import CrashingSupervisor
 
 from runtime.errors import DeadLetter
 from schemas.topics import Topics
-from stitcher_stream.change_records import change_key, dead_letter_headers, encode_within
+from stitcher_stream.change_records import (
+    Encode,
+    change_key,
+    dead_letter_headers,
+    encode_change,
+    encode_within,
+)
 from stitcher_stream.change_rules import LeftOut, context_rules, fold_of, reshaping
 from stitcher_stream.errors import UnreadableRecord
 from stitcher_stream.faust_driver import BatchApp, WalBatch
@@ -35,7 +41,7 @@ from stitcher_stream.stitch import (
     after_unreadable,
     committable_offset,
 )
-from stitcher_stream.topic_setup import prepare_topics
+from stitcher_stream.topic_setup import prepare
 
 QUEUED_BATCHES = 4
 """Batches that wait for the agent; they bound memory together with the fetch's size."""
@@ -69,10 +75,15 @@ class Stitching:
         self._left_out = LeftOut()
         self._left_out_told = 0.0
         self._reshape = reshaping(settings, self._left_out)
+        self._encode: Encode = encode_change
         self._positions: dict[int, Position] = {}
         self._deliveries: set[asyncio.Task[None]] = set()
         self._publisher: Publisher | None = None
         self._is_ready = False
+
+    async def prepare(self) -> None:
+        """Wait until there is something to read and it is known how to write."""
+        self._encode = await prepare(self._settings)
 
     async def run(self, app: BatchApp, stream: Any) -> None:
         """Stitch until the stream ends. Any error ends the worker."""
@@ -95,6 +106,7 @@ class Stitching:
         """Send what the batch gives, in order, and note where reading may begin again."""
         partition = batch.partition
         fold, rules, reshape = self._fold, self._context_rules, self._reshape
+        encode = self._encode
         max_value_bytes = self._settings.kafka_max_message_bytes - 1024  # For key and framing.
         delivery = Delivery(asyncio.get_running_loop())
         state = self._state_before(batch)
@@ -109,7 +121,7 @@ class Stitching:
                     change = reshape(change)
                 if change is None:
                     continue
-                key, value = change_key(change), encode_within(change, max_value_bytes)
+                key, value = change_key(change), encode_within(change, max_value_bytes, encode)
             except DeadLetter as error:
                 if isinstance(error, UnreadableRecord):
                     state = after_unreadable(state)
@@ -192,9 +204,10 @@ def build_app(settings: StitcherSettings) -> BatchApp:
 
     Raises InvalidSettings where the change hook cannot be imported.
     """
+    stitching = Stitching(settings)
     app = BatchApp(
         settings.group_id,
-        prepare=lambda: prepare_topics(settings),
+        prepare=stitching.prepare,
         fetch_bytes=settings.fetch_bytes,
         stop_seconds=settings.stop_seconds,
         broker=[f"kafka://{b.strip()}" for b in settings.kafka_bootstrap_servers.split(",")],
@@ -217,7 +230,6 @@ def build_app(settings: StitcherSettings) -> BatchApp:
         autodiscover=False,
         store="memory://",
     )
-    stitching = Stitching(settings)
     wal = app.topic(Topics(settings.topic_prefix).wal, key_type=bytes, value_type=bytes)
 
     async def stitch_wal(stream: Any) -> None:

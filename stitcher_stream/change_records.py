@@ -1,16 +1,18 @@
 """Write a stitched change as a record of `.changes`, and a record put aside. Pure.
 
-The value has the fields of schemas.change in their order. Numbers stand as they came:
-integers of 64 bits exactly, floats in their shortest form.
+The value has the fields of schemas.change in their order, in JSON or in Avro. Numbers stand as
+they came: integers of 64 bits exactly, floats in their shortest form.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import orjson
 
+from schemas import avro
 from schemas.change import Change
 from stitcher_stream.contexts import NO_CONTEXT, Context
 from stitcher_stream.errors import MalformedChange
@@ -19,6 +21,9 @@ from stitcher_stream.stitch import WalRecord
 TOO_LARGE_WITH_CONTEXT = "with its context the change is larger than a record may be"
 
 STAGE = b"stitcher_stream"
+
+Encode = Callable[[Change], bytes]
+"""Returns the value of a record of `.changes`. Raises MalformedChange."""
 
 
 def change_key(change: Change) -> bytes:
@@ -44,16 +49,32 @@ def encode_change(change: Change) -> bytes:
         return _encode_slowly(change)
 
 
-def encode_within(change: Change, max_bytes: int) -> bytes:
-    """Return the change as JSON, without its context where it would be too large with it.
+def avro_encoder(header: bytes) -> Encode:
+    """Return what writes changes as Avro, each behind the header (see schemas.avro)."""
+
+    def encode(change: Change) -> bytes:
+        context = change["context"]
+        fields = dict(change)
+        if isinstance(context, Context):
+            fields["context"] = context.encoded.decode()
+        try:
+            return avro.encode_change(cast("Change", fields), header)
+        except (ValueError, RecursionError) as error:
+            raise MalformedChange(
+                f"a change that cannot be written as Avro: {type(error).__name__}"
+            ) from error
+
+    return encode
+
+
+def encode_within(change: Change, max_bytes: int, encode: Encode = encode_change) -> bytes:
+    """Return the record's value, without the context where it would be too large with it.
 
     It may still be larger than `max_bytes`: a row that large came in a record that large.
     """
-    value = encode_change(change)
+    value = encode(change)
     if len(value) > max_bytes and change["context"]:
-        return encode_change(
-            {**change, "context": NO_CONTEXT, "context_error": TOO_LARGE_WITH_CONTEXT}
-        )
+        return encode({**change, "context": NO_CONTEXT, "context_error": TOO_LARGE_WITH_CONTEXT})
     return value
 
 

@@ -89,6 +89,33 @@ class StitcherSettings(StageSettings):
             "of it, or None to drop it."
         ),
     )
+    changes_format: Literal["json", "avro"] = Field(
+        "json",
+        validation_alias="BEMI_STITCHER_CHANGES_FORMAT",
+        description=(
+            "What `.changes` is written in: `json`, or `avro` by schemas/change.avsc. The sink "
+            "reads both, also mixed."
+        ),
+    )
+    registry_url: str = Field(
+        "",
+        validation_alias="BEMI_STITCHER_SCHEMA_REGISTRY_URL",
+        description=(
+            "A schema registry with Confluent's API, in which the schema of `.changes` is "
+            "registered as `{topic}-value`; records then begin as its clients expect. Without one "
+            "they are in Avro's single-object encoding."
+        ),
+    )
+    registry_user_info: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="BEMI_STITCHER_SCHEMA_REGISTRY_USER_INFO",
+        description="`user:password` for the registry; also by a file.",
+    )
+    registry_ca_location: str = Field(
+        "",
+        validation_alias="BEMI_STITCHER_SCHEMA_REGISTRY_CA_LOCATION",
+        description="PEM file of the authorities that sign the registry's certificate.",
+    )
     commit_interval_seconds: float = Field(
         0.5,
         validation_alias="BEMI_STITCHER_COMMIT_INTERVAL_SECONDS",

@@ -1,4 +1,6 @@
-"""Make the topics the stitcher writes to, once `.wal` is there. Edge: talks to the brokers.
+"""Make the topics the stitcher writes to, once `.wal` is there, and know how to write.
+
+Edge: talks to the brokers.
 
 `.changes` has as many partitions as `.wal`, because a change goes to the partition its event
 came from: that keeps (commit_lsn, ordinal) growing in each.
@@ -18,6 +20,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 from runtime.errors import Retry
 from runtime.kafka_topics import TopicSpec, WrongPartitionCount, ensure_topics, partition_count
 from schemas.topics import Topics
+from stitcher_stream.change_format import change_encoder
+from stitcher_stream.change_records import Encode
 from stitcher_stream.errors import TransactionsTorn, WalTopicMissing
 from stitcher_stream.settings import StitcherSettings
 
@@ -31,12 +35,13 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-async def prepare_topics(settings: StitcherSettings) -> int:
-    """Return the partition count of `.wal` when all topics are there.
+async def prepare(settings: StitcherSettings) -> Encode:
+    """Return what writes `.changes` when all topics are there.
 
-    Waits for ever, with a line in the log each time, for brokers that do not answer and for
-    a producer that has not started yet. Raises WrongPartitionCount where `.changes` does not
-    fit `.wal`, TransactionsTorn where a connector's stream cannot be stitched.
+    Waits for ever, with a line in the log each time, for brokers or a schema registry that do
+    not answer and for a producer that has not started yet. Raises WrongPartitionCount where
+    `.changes` does not fit `.wal`, TransactionsTorn where a connector's stream cannot be
+    stitched, and what the registry refuses.
     """
     admin = AdminClient(
         {"bootstrap.servers": settings.kafka_bootstrap_servers, "client.id": settings.group_id},
@@ -48,8 +53,12 @@ async def prepare_topics(settings: StitcherSettings) -> int:
         before_sleep=_say_why,
     )
 
-    async def attempt() -> int:
-        return await _in_thread(lambda: make_topics(admin, settings))
+    def work() -> Encode:
+        make_topics(admin, settings)
+        return change_encoder(settings)
+
+    async def attempt() -> Encode:
+        return await _in_thread(work)
 
     return await retrying(attempt)
 

@@ -41,13 +41,13 @@ class Connector:
                 lsn += 5
                 content = base64.b64encode(json.dumps(part).encode()).decode()
                 message = {"prefix": "_bemi", "content": content}
-                event = {"op": "m", "source": self.source(lsn), "message": message}
-                self.sent.append((event, None))
+                message_event = {"op": "m", "source": self.source(lsn), "message": message}
+                self.sent.append((message_event, None))
                 continue
             assert isinstance(part, int)
             lsn = at + part
             row = {"id": len(self.sent)}
-            event = {"op": "c", "before": None, "after": row, "ts_us": 5}
+            event: dict[str, Any] = {"op": "c", "before": None, "after": row, "ts_us": 5}
             self.sent.append((event | {"source": self.source(lsn)}, {"id": row["id"]}))
         self.last_commit = max(self.last_commit or 0, lsn) + 50
 
