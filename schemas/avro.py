@@ -27,8 +27,8 @@ from schemas.change import Change
 
 REGISTRY_MARK = b"\x00"
 SINGLE_OBJECT_MARK = b"\xc3\x01"
-MARKS = (REGISTRY_MARK[0], SINGLE_OBJECT_MARK[0])
-"""What a record in Avro can begin with; JSON in UTF-8 begins with none of them."""
+AVRO_MARKS = (REGISTRY_MARK, SINGLE_OBJECT_MARK[:1])
+"""The first byte of a record in Avro; JSON in UTF-8 begins with none of them."""
 
 _REGISTRY_HEADER_BYTES = 5
 _SINGLE_OBJECT_HEADER_BYTES = 10

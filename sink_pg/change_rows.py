@@ -23,6 +23,7 @@ import json
 import re
 from typing import Any, NamedTuple
 
+from schemas.avro import AVRO_MARKS, as_json
 from schemas.change import Operation
 from sink_pg.errors import UnreadableChange
 
@@ -95,6 +96,11 @@ def change_row(record: Record) -> ChangeRow:
     value = record.value
     if value is None:
         raise UnreadableChange("the record has no value")
+    if value[:1] in AVRO_MARKS:
+        try:
+            value = as_json(value)
+        except ValueError as error:
+            raise UnreadableChange(str(error)) from None
     return _canonical_row(value, record) or _any_row(value, record)
 
 

@@ -26,6 +26,7 @@ from runtime.progress_bar import ProgressBar
 from runtime.range_reader import RangeReader, TopicMissing, committed_offsets
 from runtime.retrying import until_it_works
 from runtime.topic_ranges import OffsetRange, TimePlace
+from schemas.avro import AVRO_MARKS, as_json
 from schemas.change_id import Epoch
 from schemas.topics import HEADER_COMMIT_LSN, HEADER_EPOCH, Topics
 from sink_pg.change_rows import Record, change_row
@@ -358,8 +359,9 @@ def _key(epoch: str, commit_lsn: int, table: Table) -> TableChanges:
 
 
 def _members(value: bytes | None) -> dict[str, Any]:
+    value = value or b""
     try:
-        members = orjson.loads(value or b"")
+        members = orjson.loads(as_json(value) if value[:1] in AVRO_MARKS else value)
     except ValueError:
         return {}
     return members if isinstance(members, dict) else {}

@@ -33,8 +33,9 @@ from runtime.retrying import until_it_works
 from runtime.topic_ranges import OffsetRange, Place
 from schemas.topics import Topics
 from stitcher_stream.boundaries import beginning
-from stitcher_stream.change_records import change_key, encode_within
-from stitcher_stream.change_rules import LeftOut, context_rules, reshaping
+from stitcher_stream.change_format import change_encoder
+from stitcher_stream.change_records import Encode, change_key, encode_within
+from stitcher_stream.change_rules import LeftOut, context_rules, fold_of, reshaping
 from stitcher_stream.errors import OutputRefused, UnreadableRecord
 from stitcher_stream.publisher import publisher_configuration, refusal
 from stitcher_stream.settings import StitcherSettings
@@ -44,7 +45,6 @@ from stitcher_stream.stitch import (
     WalRecord,
     after_unreadable,
     committable_offset,
-    stitch,
 )
 
 RECORDS_PER_READ = 1_000
@@ -101,11 +101,12 @@ def restitch(settings: StitcherSettings, request: RestitchRequest, stopping: Eve
             ]
 
         wanted = until_it_works(stopping, prepare)
-        if wanted is None:
+        encode = until_it_works(stopping, lambda: change_encoder(settings))
+        if wanted is None or encode is None:
             return Restitched(is_whole=False)
         for each in wanted:
             log.info("restitching %s [%d] from %d to %d into %s", topics.wal, *each, target)
-        return _Restitching(settings, reader, target, stopping).run(wanted)
+        return _Restitching(settings, reader, target, stopping, encode).run(wanted)
 
 
 def _prepare_topic(settings: StitcherSettings, wal: str, target: str) -> None:
@@ -145,12 +146,19 @@ def _from_boundary(reader: RangeReader, wanted: OffsetRange, stopping: Event) ->
 
 class _Restitching:
     def __init__(
-        self, settings: StitcherSettings, reader: RangeReader, target: str, stopping: Event
+        self,
+        settings: StitcherSettings,
+        reader: RangeReader,
+        target: str,
+        stopping: Event,
+        encode: Encode,
     ) -> None:
         self._settings = settings
         self._reader = reader
         self._target = target
         self._stopping = stopping
+        self._encode = encode
+        self._fold = fold_of(settings)
         self._rules = context_rules(settings)
         self._left_out = LeftOut()
         self._reshape = reshaping(settings, self._left_out)
@@ -184,12 +192,12 @@ class _Restitching:
         self._done.records += 1
         max_value_bytes = self._settings.kafka_max_message_bytes - 1024  # For key and framing.
         try:
-            state, change = stitch(state, _wal_record(record), self._rules)
+            state, change = self._fold(state, _wal_record(record), self._rules)
             if change is not None and self._reshape is not None:
                 change = self._reshape(change)
             if change is not None:
-                key, value = change_key(change), encode_within(change, max_value_bytes)
-                self._send(key, value, partition)
+                value = encode_within(change, max_value_bytes, self._encode)
+                self._send(change_key(change), value, partition)
         except DeadLetter as error:
             if isinstance(error, UnreadableRecord):
                 state = after_unreadable(state)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.avro import (
-    MARKS,
+    AVRO_MARKS,
     as_json,
     change_schema,
     decode_change,
@@ -22,6 +22,8 @@ from schemas.avro import (
     single_object_header,
 )
 from schemas.change import Change, Operation
+from sink_pg.change_rows import Record, change_row
+from sink_pg.errors import UnreadableChange
 from stitcher_stream.change_records import avro_encoder
 from stitcher_stream.change_records import encode_change as encode_json
 from stitcher_stream.contexts import Context
@@ -66,8 +68,22 @@ headers = st.sampled_from([single_object_header(), registry_header(1), registry_
 @given(changes, headers)
 def test_a_record_says_in_avro_what_it_would_say_in_json(change: Change, header: bytes) -> None:
     encoded = avro_encoder(header)(change)
-    assert encoded[0] in MARKS
+    assert encoded[:1] in AVRO_MARKS
     assert as_json(encoded) == encode_json(change)
+
+
+@given(changes, headers)
+def test_the_sink_stores_the_same_row_from_either(change: Change, header: bytes) -> None:
+    in_json, in_avro = (
+        Record("changes", 0, 0, None, value)
+        for value in (encode_json(change), avro_encoder(header)(change))
+    )
+    assert change_row(in_avro).line == change_row(in_json).line
+
+
+def test_the_sink_puts_other_avro_aside() -> None:
+    with pytest.raises(UnreadableChange, match="Avro"):
+        change_row(Record("changes", 0, 0, None, b"\x00\x00\x00\x00\x01other"))
 
 
 @given(changes)

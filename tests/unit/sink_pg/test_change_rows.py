@@ -131,7 +131,7 @@ def test_change_without_a_field_is_unreadable(name: str) -> None:
         (b"", "not a JSON object"),
         (b"garbage", "not a JSON object"),
         (b"[]", "not a JSON object"),
-        (b"\x00\x01\x02\x03\x04", "not a JSON object"),
+        (b"\x00\x01\x02\x03\x04", "not Avro of a change"),
         (b"{", "not JSON"),
         (b'{"a', "not JSON"),
         (b'{"id":"\xff"}', "not UTF-8"),
