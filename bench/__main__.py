@@ -63,7 +63,7 @@ def latency(of: str, rate: int, rounds: int, seconds: int) -> None:
 @click.option("--rounds", default=2, show_default=True, help="Turns of each.")
 @click.option("--seconds", default=20, show_default=True, help="Length of the latency part.")
 def pipeline(rows: int, rounds: int, seconds: int) -> None:
-    """From commit to the table `changes`: rows per second, and latency at 200 rows/s."""
+    """From commit to the table `changes`: rows per second, and latency at 500 rows/s."""
     bench_pipeline(rows, rounds, seconds)
 
 

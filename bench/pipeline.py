@@ -2,26 +2,33 @@
 
 Rows a second: changes are written as fast as the server takes them while all stages run; the
 time is from the first commit to the last row stored. The peer is Debezium alone, from the
-first commit to the last record in its topic, in turns with ours.
+first commit to the last record in its topic, in turns with ours. What each stage needs of the
+processor for a change tells which of them limits, also where others use the machine.
 
-Latency: at a fixed 200 rows a second, each row's own commit time against the commit time of
-the transaction that stored its change (track_commit_timestamp), by one server's clock.
+Latency: at a fixed 500 rows a second, each row's own commit time against the commit time of
+the transaction that stored its change (track_commit_timestamp), by one server's clock. The
+first seconds are not counted, in which topics and partitions are made.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from statistics import median, quantiles
 
 from bench import workload
 from bench.debezium import TUNED_CONNECTOR, debezium
-from bench.measure import TIMEOUT_SECONDS, print_result, print_table, watch_drain
+from bench.measure import TIMEOUT_SECONDS, print_result, print_table, usage_of, watch_drain
 from bench.servers import Servers, running_servers
 from bench.stages import start_stage
 from deploy.local.process import ChildProcess
 from schemas.topics import Topics
 
-LATENCY_ROWS_PER_SECOND = 200
+LATENCY_ROWS_PER_SECOND = 500
+WARM_UP_SECONDS = 3
+# One alone commits no faster than the disk writes; several share a write.
+WRITERS = 4
 READY_SECONDS = 60.0
 STAGES = {
     "producer": ["bemi-producer"],
@@ -35,6 +42,7 @@ def bench_pipeline(rows: int, rounds: int, seconds: int) -> None:
     ours: list[float] = []
     peer: list[float] = []
     latencies_ms: list[float] = []
+    cpu_us: dict[str, list[float]] = {name: [] for name in STAGES}
     for number in range(rounds):
         with running_servers() as servers:
             with servers.connect() as connection:
@@ -43,9 +51,13 @@ def bench_pipeline(rows: int, rounds: int, seconds: int) -> None:
             try:
                 # First, because a server that was just loaded still vacuums and checkpoints.
                 latencies_ms += _latency(servers, seconds)
+                before = {name: usage_of(stage.pid) for name, stage in stages.items()}
                 ours.append(_throughput(servers, rows))
+                for name, stage in stages.items():
+                    used = usage_of(stage.pid).cpu_seconds - before[name].cpu_seconds
+                    cpu_us[name].append(used / rows * 1e6)
             finally:
-                for stage in stages:
+                for stage in stages.values():
                     stage.stop()
         with running_servers() as servers:
             with servers.connect() as connection:
@@ -54,15 +66,16 @@ def bench_pipeline(rows: int, rounds: int, seconds: int) -> None:
     percent = quantiles(latencies_ms, n=100)
     print_table(
         f"commit -> changes, {rows} changes, medians of {rounds}",
-        ["", "changes/s", "latency p50 ms", "p99 ms"],
+        ["", "changes/s", "latency p50 ms", "p99 ms", "CPU us/change: " + ", ".join(STAGES)],
         [
             [
                 "ours, to the table",
                 f"{median(ours):.0f}",
                 f"{percent[49]:.0f}",
                 f"{percent[98]:.0f}",
+                ", ".join(f"{median(each):.0f}" for each in cpu_us.values()),
             ],
-            ["Debezium tuned, to its topic", f"{median(peer):.0f}", "", ""],
+            ["Debezium tuned, to its topic", f"{median(peer):.0f}", "", "", ""],
         ],
     )
     print_result(
@@ -73,15 +86,16 @@ def bench_pipeline(rows: int, rounds: int, seconds: int) -> None:
         latency_p50_ms=round(percent[49], 1),
         latency_p99_ms=round(percent[98], 1),
         latency_rows_per_second=LATENCY_ROWS_PER_SECOND,
+        cpu_us_per_change={name: round(median(each), 1) for name, each in cpu_us.items()},
     )
 
 
-def _start(servers: Servers, prefix: str) -> list[ChildProcess]:
+def _start(servers: Servers, prefix: str) -> Mapping[str, ChildProcess]:
     environ = {**servers.environ, "BEMI_TOPIC_PREFIX": prefix}
-    stages = []
+    stages = {}
     for name, argv in STAGES.items():
         stage = start_stage(servers, name, argv, environ)
-        stages.append(stage)
+        stages[name] = stage
         deadline = time.monotonic() + READY_SECONDS
         while "ready" not in stage.output():
             if time.monotonic() > deadline or not stage.is_running:
@@ -117,24 +131,26 @@ def _throughput(servers: Servers, rows: int) -> float:
 def _latency(servers: Servers, seconds: int) -> list[float]:
     """Write rows at the fixed rate; return each one's milliseconds from commit to commit."""
     before = _stored(servers)
-    insert = (
-        "INSERT INTO bench_row (account, name, email, amount, active, note)"
-        " VALUES (-1, 'n', 'e', 1, true, 'latency')"
-    )
-    count = seconds * LATENCY_ROWS_PER_SECOND
-    with servers.connect() as connection:
-        started_at = time.monotonic()
-        for number in range(count):
-            due = started_at + number / LATENCY_ROWS_PER_SECOND
-            time.sleep(max(0.0, due - time.monotonic()))
-            connection.execute(insert)
-    _wait_stored(servers, before + count)
+    each = (WARM_UP_SECONDS + seconds) * LATENCY_ROWS_PER_SECOND // WRITERS
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(lambda number: _write_at_rate(servers, each, number), range(WRITERS)))
+    _wait_stored(servers, before + each * WRITERS)
     with servers.connect() as connection:
         found = connection.execute(
             "SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin) - committed_at) * 1000"
-            " FROM changes WHERE after ->> 'note' = 'latency'"
+            " FROM changes WHERE committed_at > %s * interval '1 second'"
+            " + (SELECT min(committed_at) FROM changes)",
+            [WARM_UP_SECONDS],
         ).fetchall()
     return [float(str(row[0])) for row in found]
+
+
+def _write_at_rate(servers: Servers, rows: int, number: int) -> None:
+    with servers.connect() as connection:
+        connection.execute(
+            "CALL write_at_rate(%s, %s, %s)",
+            [rows, LATENCY_ROWS_PER_SECOND / WRITERS, number / LATENCY_ROWS_PER_SECOND],
+        )
 
 
 def _debezium_alone(servers: Servers, rows: int) -> float:
