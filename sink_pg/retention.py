@@ -72,6 +72,7 @@ def remove_expired(
             if partition.name not in {p.name for p in _expired_partitions(connection, cutoff)}:
                 continue
             connection.execute(statement("drop_partition").format(partition=partition.identifier))
+            seal_removal(connection, cutoff)
         log.info("dropped partition %s, all older than %s", partition.name, cutoff.isoformat())
         dropped.append(partition)
     return Expired(dropped, _delete_from_default(connection, cutoff, is_stopping))

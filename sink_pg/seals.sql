@@ -1,26 +1,21 @@
--- The statements of seals, each under its name. What is hashed never depends on a setting of
--- the session: times are microseconds and bytes are in hexadecimal.
+-- The statements of seals, each under its name. What is hashed is PostgreSQL's binary form of a
+-- row (record_send), which no setting of the session changes but client_encoding, and that is
+-- UTF8: jsonb as its normal text, times as microseconds, each value with its type and length.
 
 -- row_hash_1 --
-sha256(convert_to(ROW(
+sha256(record_send(ROW(
     stored.id, stored.database, stored.schema, stored."table", stored.primary_key,
-    stored.operation, stored.before, stored.after, stored.context,
-    (extract(epoch FROM stored.committed_at) * 1000000)::bigint,
-    (extract(epoch FROM stored.queued_at) * 1000000)::bigint,
-    (extract(epoch FROM stored.created_at) * 1000000)::bigint,
-    stored.transaction_id, stored.position, stored.commit_lsn, stored.ordinal, stored.epoch,
-    stored.context_error, stored.characters_replaced, stored.stored_as_text
-)::text, 'UTF8'))
+    stored.operation, stored.before, stored.after, stored.context, stored.committed_at,
+    stored.queued_at, stored.created_at, stored.transaction_id, stored.position,
+    stored.commit_lsn, stored.ordinal, stored.epoch, stored.context_error,
+    stored.characters_replaced, stored.stored_as_text
+)))
 
 -- seal_hash --
-sha256(convert_to(ROW(
-    seal.number, seal.form, (extract(epoch FROM seal.sealed_at) * 1000000)::bigint,
-    seal.row_count, encode(seal.rows_hash, 'hex'),
-    (extract(epoch FROM seal.oldest) * 1000000)::bigint,
-    (extract(epoch FROM seal.newest) * 1000000)::bigint,
-    seal.places, (extract(epoch FROM seal.removed_before) * 1000000)::bigint,
-    encode(seal.previous_hash, 'hex')
-)::text, 'UTF8'))
+sha256(record_send(ROW(
+    seal.number, seal.form, seal.sealed_at, seal.row_count, seal.rows_hash, seal.oldest,
+    seal.newest, seal.places, seal.removed_before, seal.previous_hash
+)))
 
 -- hash_stored --
 -- What this transaction has stored: now() is its own, and stands in created_at. Times go out and

@@ -142,7 +142,7 @@ def test_partition_that_retention_dropped_is_no_break(
         batch.add([record(change(1, committed_at="2025-01-15T00:00:00Z"), offset=0)], now=0.0)
         writer.store(batch)
         expired = remove_expired(connection, datetime(2025, 3, 1, tzinfo=timezone.utc), bool)
-        assert [each.name for each in expired.partitions] == ["bemi_changes_2025_01"]
+        assert [each.name for each in expired.partitions] == ["bemi_changes_y2025m01"]
     verified = check(settings)
     assert (verified.seals, verified.removed, verified.breaks) == (2, 1, [])
 
