@@ -14,7 +14,7 @@ from tests.fixtures.load import SCHEMA
 from tests.fixtures.pipeline import Pipeline
 from tests.fixtures.postgres import FAST_SETTINGS, PostgresServer
 
-TRANSACTIONS_MEANWHILE = 300
+TRANSACTIONS_MEANWHILE = 150
 
 
 @pytest.fixture

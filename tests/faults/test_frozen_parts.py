@@ -58,7 +58,7 @@ def test_a_stitcher_and_a_sink_frozen_until_others_took_over_do_no_harm_when_the
         wait_for_transactions(writers)
 
 
-@pytest.mark.parametrize("transactions_before", [1, 40])
+@pytest.mark.parametrize("transactions_before", [1, 30])
 def test_a_sink_frozen_in_the_middle_of_its_transaction_does_not_hold_up_the_others(
     pipeline: Pipeline, transactions_before: int
 ) -> None:

@@ -11,7 +11,7 @@ from tests.fixtures.pipeline import Pipeline
 from tests.fixtures.waiting import eventually
 
 WRITERS = 2
-TRANSACTIONS_BETWEEN_FAULTS = 60
+TRANSACTIONS_BETWEEN_FAULTS = 30
 STORED_SECONDS = 120.0
 
 
