@@ -6,7 +6,8 @@ StageError
 │   └── ProducerBroken     no record can be stored until the process is started again
 ├── Stop
 │   ├── OutputRefused      the brokers will not take a record of `.changes`
-│   └── TransactionsTorn   a connector's transactions are spread over several partitions
+│   ├── TransactionsTorn   a connector's transactions are spread over several partitions
+│   └── RecordsLost        the brokers removed records that were never stitched
 └── DeadLetter
     ├── UnreadableRecord   not known what it was, so the context in force ends with it
     ├── MalformedChange    a change that cannot be told; the context in force stays
@@ -32,6 +33,23 @@ class OutputRefused(Stop):
 
 class TransactionsTorn(Stop):
     """A Debezium connector writes `.wal`, and it has more than one partition."""
+
+
+class RecordsLost(Stop):
+    """Kafka has removed records that were never stitched."""
+
+    @classmethod
+    def between(
+        cls, topic: str, partition: int, wanted: int, first: int, group: str
+    ) -> RecordsLost:
+        """Return the error for the records from `wanted` on, of which `first` is the first left."""
+        return cls(
+            f"{topic} [{partition}] was stitched up to offset {wanted}, but begins at {first} now: "
+            f"{first - wanted} records were removed by the topic's retention before they were "
+            "stitched. To go on without them, move the group: kafka-consumer-groups.sh --group "
+            f"{group} --topic {topic}:{partition} --reset-offsets --to-offset {first} --execute; "
+            "then start the stitcher again, with a longer retention.ms on the topic"
+        )
 
 
 class UnreadableRecord(DeadLetter):

@@ -29,6 +29,7 @@ from faust.types.tuples import ConsumerMessage
 
 from runtime.errors import Stop
 from runtime.service import EXIT_DEFECT, collect_garbage_less_often
+from stitcher_stream.errors import RecordsLost
 
 FIRST_CHUNK_RECORDS = 16
 """How many records are unpacked before their size decides how many more are."""
@@ -132,8 +133,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         """Seek every partition, also one of which nothing is committed yet.
 
         aiokafka leaves such a partition where it is, so what was fetched and dropped while
-        the flow was stopped would be skipped. Also says when records were removed before
-        they were read. Pinned by test_partition_without_commit_is_sought_from_its_beginning.
+        the flow was stopped would be skipped. Stops where records were removed before they
+        were read. Pinned by test_partition_without_commit_is_sought_from_its_beginning and
+        test_records_removed_before_they_were_read_need_a_person.
         """
         committed: Mapping[Any, int | None] = await super().seek_to_committed()
         consumer = self._ensure_consumer()
@@ -144,13 +146,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             earliest = await self.earliest_offsets(*committed)
             for tp, offset in committed.items():
                 if offset and offset < earliest.get(tp, 0):
-                    log.error(
-                        "records %d to %d of %s partition %d were removed before they were "
-                        "stitched; raise the topic's retention",
-                        offset,
-                        earliest[tp] - 1,
-                        tp.topic,
-                        tp.partition,
+                    raise RecordsLost.between(
+                        tp.topic, tp.partition, offset, earliest[tp], self.app.conf.id
                     )
         return cast("Mapping[TP, int]", committed)
 
@@ -234,6 +231,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             if self.transport.app.should_stop:
                 return
             raise
+        except Stop as error:
+            await self.app.fail(error)
         except Exception:
             log.exception("reading failed")
             raise
@@ -242,6 +241,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         # The flow stops at a rebalance or the end; what was fetched meanwhile is read again.
         try:
             await self.perform_seek()
+        except Stop:
+            raise
         except Exception as error:
             log.info("cannot seek while partitions are revoked: %r", error)
 
@@ -258,9 +259,21 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 found = [record for record in found if record.offset >= read_from]
             if not found:
                 continue
+            if read_from is not None and found[0].offset > read_from:
+                await self._check_hole(tp, read_from)
             self._read_offset[tp] = found[-1].offset + 1
             batch = WalBatch(tp.topic, tp.partition, generation, found)
             await self._put(tp, batch, found[-1].offset)
+
+    async def _check_hole(self, tp: TP, read_from: int) -> None:
+        """Stop where a hole is what retention removed, and no transaction's marker.
+
+        aiokafka begins at the topic's new beginning without a word.
+        Pinned by test_records_removed_while_the_worker_reads_need_a_person.
+        """
+        first = (await self.earliest_offsets(tp)).get(tp, 0)
+        if first > read_from:
+            raise RecordsLost.between(tp.topic, tp.partition, read_from, first, self.app.conf.id)
 
     async def _put(self, tp: TP, batch: WalBatch, last_offset: int) -> None:
         channels = list(self.app.topics._tp_index[tp])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+from confluent_kafka import TopicPartition
+
 from runtime.service import EXIT_DEFECT, EXIT_PERSON_MUST_ACT
 from tests.fixtures.kafka import KafkaBroker
 from tests.fixtures.topics import read_topic
@@ -176,3 +178,40 @@ def test_sigterm_ends_the_worker_also_while_the_brokers_are_away(
     eventually(lambda: "waiting: " in waiting.output())
     waiting.terminate()
     assert waiting.wait(20) == 0
+
+
+def test_records_removed_before_they_were_read_need_a_person(wal: WalTopic) -> None:
+    kept = [usual_transaction(number) for number in (2, 4)]
+    stitcher = wal.start_ready()
+    wal.write(kept[:1])
+    wal.wait_for_commit()
+    stitcher.terminate()
+    assert stitcher.wait(20) == 0
+    wal.write([usual_transaction(6)])
+    remove_records(wal, before=wal.end_offsets(wal.topics.wal)[0])
+    wal.write(kept[1:])
+    again = wal.start()
+    assert again.wait(30) == EXIT_PERSON_MUST_ACT
+    assert "6 records were removed by the topic's retention" in again.output()
+    assert_each_once(wal.changes(), kept[:1])
+
+
+def test_records_removed_while_the_worker_reads_need_a_person(wal: WalTopic) -> None:
+    before = usual_transaction(2)
+    stitcher = wal.start_ready()
+    wal.write([before])
+    wal.wait_for_commit()
+    stitcher.suspend()
+    wal.write([usual_transaction(number) for number in range(4, 4004, 2)])
+    remove_records(wal, before=wal.end_offsets(wal.topics.wal)[0])
+    wal.write([usual_transaction(5000)])
+    stitcher.resume()
+    assert stitcher.wait(60) == EXIT_PERSON_MUST_ACT
+    assert "records were removed by the topic's retention" in stitcher.output()
+
+
+def remove_records(wal: WalTopic, before: int) -> None:
+    """Remove what is before the offset in the first partition, as retention does."""
+    place = TopicPartition(wal.topics.wal, 0, before)
+    for removed in wal.admin.delete_records([place]).values():
+        removed.result(timeout=30)

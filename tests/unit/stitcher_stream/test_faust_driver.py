@@ -25,6 +25,7 @@ from faust.types import TP
 
 from stitcher_stream import faust_driver
 from stitcher_stream.app import build_app
+from stitcher_stream.errors import RecordsLost
 from stitcher_stream.faust_driver import (
     FIRST_CHUNK_RECORDS,
     BatchApp,
@@ -273,6 +274,7 @@ def seek_among(
     monkeypatch.setattr(thread_class, "earliest_offsets", earliest_offsets)
     monkeypatch.setattr(thread_class, "call_thread", call_thread)
     thread: ConsumerThread = ConsumerThread.__new__(ConsumerThread)
+    thread.app = SimpleNamespace(conf=SimpleNamespace(id="bemi.stitcher"))
     consumer = SimpleNamespace(seek_to_beginning=lambda *tps: sought.extend(tps))
     monkeypatch.setattr(thread_class, "_ensure_consumer", lambda _self: consumer)
     assert asyncio.run(thread.seek_to_committed()) == committed
@@ -286,11 +288,11 @@ def test_partition_without_commit_is_sought_from_its_beginning(
     assert seek_among(monkeypatch, {WAL: None, other: 5}, {WAL: 0, other: 0}) == [WAL]
 
 
-def test_records_removed_before_they_were_read_are_reported(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_records_removed_before_they_were_read_are_an_error(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert seek_among(monkeypatch, {WAL: 5}, {WAL: 9}) == []
-    assert "records 5 to 8 of bemi.wal partition 0 were removed" in caplog.text
+    with pytest.raises(RecordsLost, match="up to offset 5, but begins at 9 now: 4 records were"):
+        seek_among(monkeypatch, {WAL: 5}, {WAL: 9})
 
 
 def test_web_server_stays_off_when_the_command_line_turns_it_on() -> None:
