@@ -4,6 +4,10 @@
       ^                          |
       '---- position at the watermarks, after every assignment and every failure
 
+While one batch is stored, by another thread, the next is read and made into rows: PostgreSQL and
+Python work at the same time. One batch is under way at most, and whatever looks at watermarks
+waits for it first.
+
 There is one way out of every failure that heals: forget the batch, wait (and keep polling,
 so that the partitions are kept), read the watermarks, go on from them. It is right after a
 lost connection, an unanswered COMMIT and another sink's write alike, because the watermark
@@ -15,6 +19,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
 from tenacity import (
@@ -29,7 +34,7 @@ from tenacity import (
 from runtime.errors import Retry
 from sink_pg.batch import Batch, BatchLimits
 from sink_pg.kafka_reader import KafkaReader
-from sink_pg.pg_writer import PgWriter
+from sink_pg.pg_writer import PgWriter, Stored
 from sink_pg.upkeep import Upkeep
 
 POLL_SECONDS = 0.5
@@ -64,6 +69,8 @@ class Delivery:
         self._limits = limits
         self._stopping = stopping
         self._batch = Batch(limits, {})
+        self._storer = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._under_way: tuple[Batch, Future[Stored]] | None = None
         self._has_joined = False
         self._is_ready = False
 
@@ -78,7 +85,9 @@ class Delivery:
                 retrying(self._join)
             while not self._stopping.is_set():
                 retrying(self._deliver)
+            retrying(self._finish_storing)
         finally:
+            self._storer.shutdown()
             self._upkeep.close()
             self._reader.close()
             self._writer.close()
@@ -95,6 +104,8 @@ class Delivery:
 
     def _deliver(self) -> None:
         """Do one round: position if needed, read what is there, store if there is enough."""
+        if self._under_way is not None and self._under_way[1].done():
+            self._finish_storing()
         if self._reader.assigned is not None and not self._reader.is_positioned:
             self._position(self._reader.assigned)
         now = time.monotonic()
@@ -109,6 +120,7 @@ class Delivery:
             self._store()
 
     def _position(self, assigned: frozenset[int]) -> None:
+        self._finish_storing()
         watermarks = self._writer.watermarks(assigned)
         self._reader.position(
             {partition: mark.next_offset for partition, mark in watermarks.items()}
@@ -119,19 +131,32 @@ class Delivery:
             log.info("ready")
 
     def _store(self) -> None:
+        self._finish_storing()
         batch = self._batch
         self._upkeep.cover(batch.commit_days())
-        stored = self._writer.store(batch)
+        self._under_way = batch, self._storer.submit(self._writer.store, batch)
+        # Should it fail, this one is forgotten with it.
+        self._batch = batch.next_batch()
+
+    def _finish_storing(self) -> None:
+        """Wait for the batch under way, if any, and raise what it raised."""
+        if self._under_way is None:
+            return
+        (batch, storing), self._under_way = self._under_way, None
+        stored = storing.result()
         self._reader.stored(
             {advance.partition: advance.watermark.next_offset for advance in batch.advances()}
         )
-        self._batch = batch.next_batch()
         log.debug("stored %d rows, dropped %d redelivered", stored.rows, stored.redelivered)
         if stored.dead_letters:
             log.warning("put %d records aside in bemi_dead_letters", stored.dead_letters)
 
     def _start_over(self, state: RetryCallState) -> None:
         _log_retry(state)
+        try:
+            self._finish_storing()
+        except Retry as error:
+            log.info("the batch under way failed as well: %s", error)
         self._batch = Batch(self._limits, {})
         self._reader.hold()
 
