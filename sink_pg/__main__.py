@@ -20,9 +20,11 @@ from sink_pg.dead_letter_commands import dead_letters
 from sink_pg.delivery import Delivery, apply_migrations
 from sink_pg.kafka_reader import KafkaReader
 from sink_pg.pg_writer import PgWriter
+from sink_pg.replay_command import replay_command
 from sink_pg.settings import SinkSettings
 from sink_pg.table_commands import partitions_command, retention_command
 from sink_pg.upkeep import Upkeep
+from sink_pg.verify_command import verify_command
 
 
 @click.group(name="bemi-sink", invoke_without_command=True)
@@ -79,6 +81,8 @@ def _migrate(is_adopting: bool, settings: SinkSettings, stopping: Event) -> None
 main.add_command(partitions_command)
 main.add_command(dead_letters)
 main.add_command(retention_command)
+main.add_command(replay_command)
+main.add_command(verify_command)
 
 if __name__ == "__main__":
     main()

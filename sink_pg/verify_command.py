@@ -8,9 +8,11 @@ from threading import Event
 
 import click
 
+from runtime.errors import Retry
 from runtime.service import configure_logs, exit_on_stop, run
 from runtime.topic_ranges import UnusablePlace, parse_moment
 from schemas.change_id import parse_lsn
+from sink_pg.errors import CannotCompare
 from sink_pg.settings import SinkSettings
 from sink_pg.verify import Verified, VerifyRequest, verify
 from sink_pg.verify_seals import MOST_BREAKS, SealsVerified, verify_seals
@@ -70,10 +72,13 @@ def verify_command(
     reports: list[int] = []
 
     def work(stopping: Event) -> None:
-        if is_for_seals:
-            reports.append(_report_seals(verify_seals(settings, expect, stopping)))
-        else:
-            reports.append(_report(verify(settings, request, stopping)))
+        try:
+            if is_for_seals:
+                reports.append(_report_seals(verify_seals(settings, expect, stopping)))
+            else:
+                reports.append(_report(verify(settings, request, stopping)))
+        except Retry as error:
+            raise CannotCompare(f"could not compare: {error}; run it again") from error
 
     code = run(work)
     sys.exit(EXIT_NOT_COMPARED if code else reports[0])
