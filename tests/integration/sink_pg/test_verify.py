@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from deploy.local.ports import free_port
 from tests.fixtures.kafka import KafkaBroker
 from tests.fixtures.pipeline import Pipeline
 from tests.fixtures.stages import StageProcess
@@ -106,7 +107,8 @@ def test_verify_says_where_on_its_way_a_change_was_put_aside(
     wal.start_ready()
     wal.wait_for_changes(8)
     wal.wait_for_commit()
-    until_ready(pipeline.start_stage("sink", [sys.executable, "-m", "sink_pg"], pipeline.environ))
+    sink = pipeline.start_stage("sink", [sys.executable, "-m", "sink_pg"], pipeline.environ)
+    until_ready(sink)
     eventually(lambda: trail.count() == 8)
     output = sink_command("verify", code=GAP).output()
     assert "public.task: 3 expected, 2 in .changes, 2 stored: 1 put aside by the stitcher" in output
@@ -114,3 +116,17 @@ def test_verify_says_where_on_its_way_a_change_was_put_aside(
     assert "2 gaps" in output
     output = sink_command("verify", "--expect-ignored", "public.ta*", code=GAP).output()
     assert "1 changes left out as expected, 1 gaps" in output
+    sink.kill()
+    wal.write([usual_transaction(5)])
+    wal.wait_for_changes(8 + 3)
+    wal.wait_for_commit()
+    output = sink_command("verify", "--from-lsn", "0/0", code=GAP).output()
+    assert "the sink is 3 records behind in partition 1" in output
+    assert "2 gaps" in output
+
+
+def test_destination_that_does_not_answer_is_no_gap(pipeline: Pipeline, sink_command: Run) -> None:
+    pipeline.environ["DB_PORT"] = str(free_port())
+    output = sink_command("verify", code=NOT_COMPARED).output()
+    assert "could not compare: cannot connect to the destination" in output
+    assert "Traceback" not in output

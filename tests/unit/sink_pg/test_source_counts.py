@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from runtime.range_reader import KafkaRecord
 from schemas.envelope import Op
+from schemas.topics import Topics
 from sink_pg.source_counts import NotCountable, PartitionCounts, SourceTransaction, TableCount
 from sink_pg.table_patterns import Table
+from stitcher_stream.settings import StitcherSettings
 from tests.fixtures.wal_records import RawRecord, WalTransaction, usual_transaction
 
 TASK = Table("public", "task")
@@ -179,3 +181,8 @@ def test_counts_are_those_of_the_transactions_whatever_is_cut_and_repeated(
 def test_any_record_is_counted_or_refused_by_name(value: bytes) -> None:
     good = usual_transaction(1).records
     counted([good[0], RawRecord(b"{}", value, good[2].headers), good[-1]])
+
+
+def test_group_of_the_stitchers_is_known_by_its_own_name() -> None:
+    settings = StitcherSettings.from_environ({"BEMI_TOPIC_PREFIX": "shop"})
+    assert Topics("shop").stitcher_group == settings.group_id
