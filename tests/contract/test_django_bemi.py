@@ -17,8 +17,8 @@ from tests.django_site import configure
 configure()
 
 from bemi import statements  # noqa: E402
-from bemi.mixins import joined_primary_key  # noqa: E402
 from bemi.models import BemiChange  # noqa: E402
+from bemi.row_identity import joined_primary_key  # noqa: E402
 
 INSTALL = files("bemi").joinpath("sql").joinpath("install.sql").read_text()
 
