@@ -19,7 +19,6 @@ from producer.catalog import Catalog
 from producer.change_events import ChangeEvents, Record
 from producer.connections import MILLISECONDS, avro_serializer, kafka_client
 from producer.errors import MalformedMessage, from_psycopg
-from producer.gaps import GAP_PREFIX
 from producer.kafka_publisher import KafkaPublisher
 from producer.offset_store import OffsetWriter, offset_key, publication_key
 from producer.opening import OpenSource, Run, open_source
@@ -31,7 +30,7 @@ from producer.retrying import StopRequested, until_it_opens
 from producer.settings import ProducerSettings
 from runtime.errors import Retry
 from schemas.change_id import Epoch, Lsn, format_lsn
-from schemas.topics import HEARTBEAT_PREFIX
+from schemas.topics import GAP_PREFIX, HEARTBEAT_PREFIX
 
 if TYPE_CHECKING:
     from producer.snapshot.stream_follower import StreamFollower

@@ -21,14 +21,15 @@ from typing import NamedTuple
 
 from producer.errors import MalformedMessage, UnknownRelation
 from producer.event_source import Source
-from producer.event_writer import MESSAGES_COLLECTION, Event, EventWriter, RelationEvents
-from producer.gaps import GAP_PREFIX
+from producer.event_writer import Event, EventWriter, RelationEvents
 from producer.open_transaction import OpenTransaction
 from producer.pgoutput import Begin, Commit, LogicalMessage, Origin, Truncate
 from producer.table_shape import TableShape
 from schemas.change_id import Epoch, Lsn
 from schemas.topics import (
+    GAP_PREFIX,
     HEARTBEAT_PREFIX,
+    MESSAGES_COLLECTION,
     SNAPSHOT_PREFIX,
     Headers,
     Topics,

@@ -22,7 +22,6 @@ from producer.envelope_schema import (
 from producer.event_source import Source, source_value
 from producer.event_writer import (
     CONTENT_FORMS,
-    MESSAGES_COLLECTION,
     RelationEvents,
     WriterOptions,
     begin_value,
@@ -36,7 +35,7 @@ from producer.relations import RelationRows
 from producer.row_codec import LEFT_OUT, CellCodec, Cells
 from producer.table_shape import ShapedColumn, TableShape
 from schemas.change_id import Lsn
-from schemas.topics import Topics
+from schemas.topics import MESSAGES_COLLECTION, Topics
 
 Encode = Callable[[Any], bytes]
 

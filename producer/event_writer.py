@@ -157,10 +157,6 @@ class EventWriter(Protocol):
         """Return key and value of a heartbeat."""
 
 
-MESSAGES_COLLECTION = "LOGICAL_DECODING_MESSAGE"
-"""Under which name a transaction's logical messages are counted."""
-
-
 def transaction_block(transaction: OpenTransaction, lsn: Lsn, collection: str) -> dict[str, Any]:
     """Return the event's place in its transaction as a Connect value."""
     return {

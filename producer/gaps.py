@@ -13,8 +13,6 @@ from enum import Enum
 
 from schemas.change_id import Lsn, format_lsn
 
-GAP_PREFIX = "_bemi_gap"
-
 
 class GapReason(Enum):
     """Why changes are missing, or are there that should not be."""

@@ -28,7 +28,6 @@ from producer.errors import MalformedMessage
 from producer.event_source import Source, SourceParts, place_of, source_parts, source_value
 from producer.event_writer import (
     CONTENT_FORMS,
-    MESSAGES_COLLECTION,
     RelationEvents,
     WriterOptions,
 )
@@ -53,6 +52,7 @@ from producer.row_codec import (
 )
 from producer.table_shape import ShapedColumn, TableShape
 from schemas.change_id import Lsn
+from schemas.topics import MESSAGES_COLLECTION
 
 MOST_NAMES = 10_000
 """Names kept as JSON, of tables and of prefixes, which a program may invent for ever."""

@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 import psycopg
 
 from producer.errors import DeliveryFailed, SourceRefused, from_psycopg
-from producer.gaps import GAP_PREFIX, GapRecord
+from producer.gaps import GapRecord
 from producer.offset_store import KeyValues, offset_key, publication_key
 from producer.publication import (
     AutocreateMode,
@@ -40,6 +40,7 @@ from producer.source_state import PublicationState, ServerState, SlotState, Stor
 from producer.sql_connection import Connection
 from producer.start_checks import Finding, GapPolicy, StartPlan, check_start
 from schemas.change_id import format_lsn
+from schemas.topics import GAP_PREFIX
 
 STORE_SECONDS = 30.0
 MOST_NAMES = 5

@@ -22,6 +22,12 @@ HEARTBEAT_PREFIX = "_bemi_heartbeat"
 SNAPSHOT_PREFIX = "_bemi_snapshot"
 """The prefix of the messages that only move the log on while tables are read."""
 
+GAP_PREFIX = "_bemi_gap"
+"""The prefix of the messages that tell of a gap: a stretch of the source's log that is missing."""
+
+MESSAGES_COLLECTION = "LOGICAL_DECODING_MESSAGE"
+"""Under which END counts logical messages among the tables, as Debezium does."""
+
 OWN_TABLES = frozenset(
     {"changes", "bemi_sink_progress", "bemi_dead_letters", "bemi_migrations", "bemi_seals"}
 )

@@ -23,15 +23,15 @@ import orjson
 from runtime.errors import Stop
 from schemas.change_id import Epoch
 from schemas.envelope import Op, Status
-from schemas.topics import HEADER_COMMIT_LSN, HEADER_EPOCH, HEADER_ORDINAL
+from schemas.topics import (
+    GAP_PREFIX,
+    HEADER_COMMIT_LSN,
+    HEADER_EPOCH,
+    HEADER_ORDINAL,
+    MESSAGES_COLLECTION,
+)
 from sink_pg.change_rows import storable_text
 from sink_pg.table_patterns import Table
-
-GAP_PREFIX = "_bemi_gap"
-"""The prefix of the messages in which the producer records what it could not capture."""
-
-MESSAGES_COLLECTION = "LOGICAL_DECODING_MESSAGE"
-"""The name under which Debezium's END counts logical messages."""
 
 _CHANGES = tuple(op.value for op in (Op.CREATE, Op.READ, Op.UPDATE, Op.DELETE, Op.TRUNCATE))
 

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, SecretStr, field_validator
 
 from runtime.settings import StageSettings
+from schemas.topics import Topics
 from stitcher_stream.ignore_rules import COLUMN_PARTS, TABLE_PARTS, parse_patterns
 from stitcher_stream.redaction import parse_redactions
 from stitcher_stream.signatures import parse_keys
@@ -204,4 +205,4 @@ class StitcherSettings(StageSettings):
     @property
     def group_id(self) -> str:
         """The consumer group that all stitchers of this pipeline share."""
-        return f"{self.topic_prefix}.stitcher"
+        return Topics(self.topic_prefix).stitcher_group
