@@ -124,7 +124,10 @@ def _turn(servers: Servers, contender: Contender, changes: int) -> Drain:
     admin = servers.admin()
     topic = f"{PREFIX}.plain" if contender.is_plain else Topics(PREFIX).changes
     with _running(servers, admin, contender, topic) as processes:
-        return watch_topics(admin, {topic: changes}, time.monotonic(), lambda: _usage(processes))
+        # By another client: this one still knows the topic of the turn before.
+        return watch_topics(
+            servers.admin(), {topic: changes}, time.monotonic(), lambda: _usage(processes)
+        )
 
 
 @contextmanager
