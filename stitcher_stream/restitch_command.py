@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
-from threading import Event
 
 import click
 
-from runtime.service import configure_logs, exit_on_stop, run
-from runtime.topic_ranges import Place, parse_offset, parse_place, parse_time
+from runtime.range_command import ends_option, exit_after, from_time_option, parse_starts
+from runtime.service import configure_logs, exit_on_stop
+from runtime.topic_ranges import parse_place
 from stitcher_stream.settings import StitcherSettings
-
-EXIT_INTERRUPTED = 130
-"""As shells have it after Ctrl-C: not everything that was asked for is done."""
 
 
 @click.command(name="restitch")
@@ -24,18 +20,8 @@ EXIT_INTERRUPTED = 130
     metavar="P:N",
     help="Begin with the transaction at offset N of partition P of .wal; once for each partition.",
 )
-@click.option(
-    "--from-time",
-    metavar="TIME",
-    help="Begin where Kafka has records of this time, as 2026-01-31T08:00:00Z; UTC without a zone.",
-)
-@click.option(
-    "--to",
-    "ends",
-    multiple=True,
-    metavar="P:N|TIME",
-    help="End before this offset or time; the topic's end of this moment where not given.",
-)
+@from_time_option
+@ends_option
 @click.option(
     "--into-topic",
     metavar="TOPIC",
@@ -54,19 +40,10 @@ def restitch_command(
     """
     with exit_on_stop():
         settings = StitcherSettings.from_environ(os.environ)
-        starts: list[Place] = [parse_offset(text) for text in from_offsets]
-        if from_time is not None:
-            starts.append(parse_time(from_time))
-        places = (tuple(starts), tuple(map(parse_place, ends)))
+        places = (parse_starts(from_offsets, from_time), tuple(map(parse_place, ends)))
     configure_logs(settings.log_level)
     # What it needs takes a while to import; --help and a wrong setting need not wait for it.
     from stitcher_stream.restitch import RestitchRequest, restitch
 
-    is_whole = False
-
-    def work(stopping: Event) -> None:
-        nonlocal is_whole
-        is_whole = restitch(settings, RestitchRequest(*places, into_topic), stopping).is_whole
-
-    code = run(work)
-    sys.exit(code if code or is_whole else EXIT_INTERRUPTED)
+    request = RestitchRequest(*places, into_topic)
+    exit_after(lambda stopping: restitch(settings, request, stopping).is_whole)

@@ -11,11 +11,18 @@ import pytest
 from asgiref.sync import sync_to_async
 from pytest_django import DjangoDbBlocker
 
+from sink_pg.statements import migrations
 from tests.django_site import configure
 from tests.fixtures.postgres import Database
 from tests.integration.django_bemi.wal import Wal
 
 configure()
+
+
+def make_changes_table(connection: psycopg.Connection[Any]) -> None:
+    """Make the table `changes` as the sink's own migrations make it."""
+    for migration in migrations():
+        connection.execute(migration.statements)
 
 
 def use_database(**address: Any) -> None:

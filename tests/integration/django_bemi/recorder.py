@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -27,8 +26,8 @@ from sink_pg.statements import copy_into
 from stitcher_stream.change_records import change_key, encode_change
 from stitcher_stream.stitch import START, WalRecord, stitch
 from tests.fixtures.postgres import Database
+from tests.integration.django_bemi.conftest import make_changes_table
 
-MIGRATIONS = Path(__file__).resolve().parents[3] / "sink_pg" / "migrations"
 SLOT = "recorder"
 PUBLICATION = "recorder"
 _ROWS = frozenset(b"IUD")
@@ -40,8 +39,7 @@ class Recorder:
     def __init__(self, database: Database, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
         self._database = database
-        for migration in sorted(MIGRATIONS.glob("*.sql")):
-            connection.execute(migration.read_bytes())
+        make_changes_table(connection)
         connection.execute(f"CREATE PUBLICATION {PUBLICATION} FOR ALL TABLES".encode())
         connection.execute(
             "SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [_slot(database)]

@@ -14,8 +14,8 @@ from django.test import AsyncClient, Client
 from example.todo.demo_users import DEMO_USERS
 from example.todo.models import Task
 from tests.fixtures.postgres import Database
-from tests.integration.django_bemi.conftest import run_async
-from tests.integration.django_bemi.test_trail import MIGRATIONS, Trail
+from tests.integration.django_bemi.conftest import make_changes_table, run_async
+from tests.integration.django_bemi.test_trail import Trail
 from tests.integration.django_bemi.wal import Context, RowChange, Wal
 
 
@@ -138,8 +138,7 @@ def test_the_audit_page_waits_kindly_for_the_table(client: Client) -> None:
 
 
 def test_the_audit_page_shows_who_did_what(client: Client, admin: psycopg.Connection[Any]) -> None:
-    for migration in sorted(MIGRATIONS.glob("*.sql")):
-        admin.execute(migration.read_bytes())
+    make_changes_table(admin)
     assert "Nothing has happened to a task yet" in client.get("/audit/").content.decode()
     trail = Trail(admin)
     trail.add(

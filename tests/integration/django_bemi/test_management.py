@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,8 +13,8 @@ from django.db import connection
 from bemi.checks import check_tracked_databases
 from bemi.source_state import Slot, SourceState, problems
 from tests.fixtures.postgres import Database
+from tests.integration.django_bemi.conftest import make_changes_table
 
-MIGRATIONS = Path(__file__).resolve().parents[3] / "sink_pg" / "migrations"
 GOOD = SourceState("logical", True, 3, (), (), (Slot("bemi", True, "reserved", 10),))
 
 
@@ -83,8 +82,7 @@ def test_the_status_shows_tables_slots_and_the_last_change(
         run("bemi_status")
     assert ended.value.code == 1, "there is no table `changes`"
 
-    for migration in sorted(MIGRATIONS.glob("*.sql")):
-        admin.execute(migration.read_bytes())
+    make_changes_table(admin)
     text = run("bemi_status")
     assert "database default: 1 tables tracked" in text
     assert "no replication slot" in text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -15,8 +14,8 @@ from psycopg.types.json import Jsonb
 from bemi.models import BemiChange
 from example.todo.models import Task
 from tests.fixtures.postgres import Database
+from tests.integration.django_bemi.conftest import make_changes_table
 
-MIGRATIONS = Path(__file__).resolve().parents[3] / "sink_pg" / "migrations"
 COMMITTED_AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=timezone.utc)
 
 
@@ -62,8 +61,7 @@ class Trail:
 
 @pytest.fixture
 def trail(empty_site: Database, admin: psycopg.Connection[Any]) -> Trail:
-    for migration in sorted(MIGRATIONS.glob("*.sql")):
-        admin.execute(migration.read_bytes())
+    make_changes_table(admin)
     return Trail(admin)
 
 
