@@ -22,7 +22,10 @@ log = logging.getLogger(__name__)
 
 
 class ProgressBar:
-    """Counts what is done of what there is to do, with the rate and the time left."""
+    """Counts what is done of what there is to do, with the rate and the time left.
+
+    The total may be an estimate: it grows where more is done.
+    """
 
     def __init__(self, name: str, total: int, unit: str = "records") -> None:
         self._name = name
@@ -55,14 +58,25 @@ class ProgressBar:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+        if kind is None:
+            seconds = max(time.monotonic() - self._started_at, 0.001)
+            log.info(
+                "%s: %d %s in %.1f s, %.0f/s",
+                self._name, self._done, self._unit, seconds, self._done / seconds,
+            )  # fmt: skip
+
+    def add(self, count: int) -> None:
+        """Take note of more that is done."""
+        self.move_to(self._done + count)
 
     def move_to(self, done: int) -> None:
         """Take note of how much is done in all."""
         self._done = done
+        self._total = max(self._total, done)
         now = time.monotonic()
         rate = done / max(now - self._started_at, 0.001)
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=done, rate=rate)
+            self._bar.update(self._bar.task_ids[0], completed=done, total=self._total, rate=rate)
         elif now - self._logged_at >= LOG_SECONDS:
             self._logged_at = now
             seconds_left = (self._total - done) / max(rate, 0.001)

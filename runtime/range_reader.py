@@ -24,11 +24,12 @@ FETCH_MAX_BYTES = 16 * 1024 * 1024
 QUEUED_KILOBYTES = 64 * 1024
 MAX_RECEIVE_BYTES = 2_147_483_647
 
-_REFUSALS = (
+REFUSALS = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
 )
+"""What brokers answer to a reader without the rights; only a person can change it."""
 
 log = logging.getLogger(__name__)
 
@@ -190,7 +191,7 @@ class RangeReader:
             # The last offsets of a range may be markers, which are no records.
             if partition in self._open and (message.offset() or 0) >= self._open[partition].end:
                 self._end(partition)
-        elif error.code() in _REFUSALS:
+        elif error.code() in REFUSALS:
             raise ReadingRefused(f"the brokers refuse to let {self.topic} be read: {error}")
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise RangeNotThere(
@@ -233,6 +234,6 @@ def _record(message: Message) -> KafkaRecord:
 
 
 def _request_failed(topic: str, error: KafkaException) -> Stop | Retry:
-    if error.args[0].code() in _REFUSALS:
+    if error.args[0].code() in REFUSALS:
         return ReadingRefused(f"the brokers refuse to let {topic} be read: {error}")
     return BrokersUnreachable(f"cannot read the state of topic {topic}: {error}")

@@ -28,18 +28,32 @@ T = TypeVar("T")
 
 def until_it_works(stopping: Event, work: Callable[[], T]) -> T | None:
     """Return what the work returns, tried again after each Retry; None when told to stop."""
-    retrying = Retrying(
+    return retrying(stopping)(work)
+
+
+def retrying(
+    stopping: Event,
+    sleep: Callable[[float], None] | None = None,
+    before_sleep: Callable[[RetryCallState], None] | None = None,
+) -> Retrying:
+    """Return what calls a function again after each Retry, and gives None when told to stop.
+
+    `sleep` is for those who have to do something while they wait, `before_sleep` for those who
+    have to clear up; it is to call `log_retry`.
+    """
+    return Retrying(
         retry=retry_if_exception_type(Retry),
         wait=wait_random_exponential(multiplier=FIRST_RETRY_SECONDS, max=LONGEST_RETRY_SECONDS),
         stop=stop_when_event_set(stopping),
-        sleep=sleep_using_event(stopping),
-        before_sleep=_log_retry,
+        sleep=sleep or sleep_using_event(stopping),
+        before_sleep=before_sleep or log_retry,
+        # Told to stop while something is not there: that is no failure.
         retry_error_callback=lambda _state: None,
     )
-    return retrying(work)
 
 
-def _log_retry(state: RetryCallState) -> None:
+def log_retry(state: RetryCallState) -> None:
+    """Say what failed and when it is tried again."""
     if state.outcome is not None and state.next_action is not None:
         error, seconds = state.outcome.exception(), state.next_action.sleep
         log.warning("%s; trying again in %.1f seconds", error, seconds)

@@ -18,28 +18,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    sleep_using_event,
-    stop_when_event_set,
-    wait_random_exponential,
-)
+from tenacity import RetryCallState
 
 from runtime.errors import Retry
+from runtime.retrying import log_retry, retrying
 from sink_pg.batch import Batch, BatchLimits
 from sink_pg.kafka_reader import KafkaReader
 from sink_pg.pg_writer import PgWriter, Stored
 from sink_pg.upkeep import Upkeep
 
 POLL_SECONDS = 0.5
-FIRST_RETRY_SECONDS = 0.2
-LONGEST_RETRY_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +38,7 @@ log = logging.getLogger(__name__)
 def apply_migrations(writer: PgWriter, is_adopting: bool, stopping: Event) -> None:
     """Make or update the tables, waiting for the database where it does not answer."""
     try:
-        _retrying(stopping, sleep_using_event(stopping), _log_retry)(writer.migrate, is_adopting)
+        retrying(stopping)(writer.migrate, is_adopting)
     finally:
         writer.close()
 
@@ -76,16 +67,16 @@ class Delivery:
 
     def run(self) -> None:
         """Deliver until the event is set; what was read and not stored then is read again."""
-        retrying = _retrying(self._stopping, self._keep_polling, self._start_over)
+        patiently = retrying(self._stopping, self._keep_polling, self._start_over)
         try:
-            retrying(self._writer.migrate)
+            patiently(self._writer.migrate)
             if not self._stopping.is_set():
                 self._upkeep.start()
             while not self._stopping.is_set() and not self._has_joined:
-                retrying(self._join)
+                patiently(self._join)
             while not self._stopping.is_set():
-                retrying(self._deliver)
-            retrying(self._finish_storing)
+                patiently(self._deliver)
+            patiently(self._finish_storing)
         finally:
             self._storer.shutdown()
             self._upkeep.close()
@@ -152,7 +143,7 @@ class Delivery:
             log.warning("put %d records aside in bemi_dead_letters", stored.dead_letters)
 
     def _start_over(self, state: RetryCallState) -> None:
-        _log_retry(state)
+        log_retry(state)
         try:
             self._finish_storing()
         except Retry as error:
@@ -171,25 +162,3 @@ class Delivery:
             except Retry as error:
                 # Nothing is read here; the next attempt meets it again if it lasts.
                 log.info("while waiting: %s", error)
-
-
-def _retrying(
-    stopping: Event,
-    sleep: Callable[[float], None],
-    before_sleep: Callable[[RetryCallState], None],
-) -> Retrying:
-    return Retrying(
-        retry=retry_if_exception_type(Retry),
-        wait=wait_random_exponential(multiplier=FIRST_RETRY_SECONDS, max=LONGEST_RETRY_SECONDS),
-        stop=stop_when_event_set(stopping),
-        sleep=sleep,
-        before_sleep=before_sleep,
-        # Told to stop while something is not there: that is no failure.
-        retry_error_callback=lambda _state: None,
-    )
-
-
-def _log_retry(state: RetryCallState) -> None:
-    if state.outcome is not None and state.next_action is not None:
-        error, seconds = state.outcome.exception(), state.next_action.sleep
-        log.warning("%s; trying again in %.1f seconds", error, seconds)

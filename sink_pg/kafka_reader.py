@@ -26,6 +26,7 @@ from confluent_kafka.cimpl import Message
 
 from runtime.errors import Retry, StageError
 from runtime.kafka_topics import BrokersUnreachable
+from runtime.range_reader import REFUSALS
 from sink_pg.change_rows import Record
 from sink_pg.errors import KafkaClientFailed, KafkaRefused, OffsetBeyondTopic, RecordsLost
 from sink_pg.settings import SinkSettings
@@ -40,11 +41,6 @@ FETCH_MAX_BYTES = 16 * 1024 * 1024
 FRAMING_BYTES = 1024 * 1024
 MAX_RECEIVE_BYTES = 2_147_483_647
 
-_REFUSALS = (
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-)
 _HARMLESS = (
     KafkaError._PARTITION_EOF,
     KafkaError._MAX_POLL_EXCEEDED,  # The next call joins the group again.
@@ -252,7 +248,7 @@ class KafkaReader:
             return True
         if error.fatal():
             raise KafkaClientFailed(f"the Kafka client failed for good: {error}")
-        if error.code() in _REFUSALS:
+        if error.code() in REFUSALS:
             raise KafkaRefused(f"the brokers refuse to let the sink read: {error}; check the ACLs")
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise self._missing_offset(cast("int", message.partition()))

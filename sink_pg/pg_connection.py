@@ -78,6 +78,31 @@ def connect(settings: SinkSettings) -> Connection:
     return connection
 
 
+class Destination:
+    """The one connection of who stores: opened when it is first needed, and anew once given up."""
+
+    def __init__(self, settings: SinkSettings) -> None:
+        self._settings = settings
+        self._connection: Connection | None = None
+
+    def connection(self) -> Connection:
+        """Return the open connection; raises as `connect` does."""
+        if self._connection is None:
+            self._connection = connect(self._settings)
+        return self._connection
+
+    def given_up(self, error: psycopg.Error) -> StageError:
+        """Close the connection that failed, and return what the error means for the sink."""
+        self.close()
+        return stage_error(error)
+
+    def close(self) -> None:
+        """Close the connection; whatever was not committed is not stored."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
 def is_about_a_row(error: psycopg.Error) -> bool:
     """Return whether the error may be one row's fault: its values, its key or its size."""
     return (error.sqlstate or "").startswith(_ROW_CLASSES)

@@ -33,7 +33,7 @@ from sink_pg.batch import Advance, Batch, RefusedRecord
 from sink_pg.change_rows import ChangeRow, storable_text
 from sink_pg.errors import ProgressMoved
 from sink_pg.fencing import end_holders
-from sink_pg.pg_connection import Connection, connect, is_about_a_row, stage_error
+from sink_pg.pg_connection import Connection, Destination, is_about_a_row
 from sink_pg.schema_migrations import migrate
 from sink_pg.seals import seal
 from sink_pg.settings import SinkSettings
@@ -66,25 +66,26 @@ class PgWriter:
     def __init__(self, settings: SinkSettings, topic: str) -> None:
         self._settings = settings
         self._topic = topic
-        self._connection: Connection | None = None
+        self._destination = Destination(settings)
 
     def migrate(self, is_adopting: bool = False) -> list[int]:
         """Make or update the tables; return the numbers of the migrations applied."""
         try:
-            return adopt(self._open()) if is_adopting else migrate(self._open())
+            connection = self._destination.connection()
+            return adopt(connection) if is_adopting else migrate(connection)
         except StageError:
             self.close()
             raise
 
     def watermarks(self, partitions: Iterable[int]) -> dict[int, Watermark]:
         """Return how far the partitions are stored; one never stored has no entry."""
-        connection = self._open()
+        connection = self._destination.connection()
         try:
             rows = connection.execute(
                 statement("watermarks"), {"topic": self._topic, "partitions": list(partitions)}
             ).fetchall()
         except psycopg.Error as error:
-            raise self._given_up(error) from error
+            raise self._destination.given_up(error) from error
         return {partition: Watermark(*rest) for partition, *rest in rows}  # type: ignore[misc, arg-type]
 
     def store(self, batch: Batch) -> Stored:
@@ -92,7 +93,7 @@ class PgWriter:
 
         Exception to the latter: after DatabaseUnavailable it may be stored whole as well.
         """
-        connection = self._open()
+        connection = self._destination.connection()
         try:
             try:
                 return self._store_by_copy(connection, batch)
@@ -103,37 +104,26 @@ class PgWriter:
                 connection.rollback()
                 return self._store_by_halves(connection, batch)
         except psycopg.errors.LockNotAvailable as error:
-            failure = self._given_up(error)
+            failure = self._destination.given_up(error)
             self._end_holders([advance.partition for advance in batch.advances()])
             raise failure from error
         except psycopg.Error as error:
-            raise self._given_up(error) from error
+            raise self._destination.given_up(error) from error
         except ProgressMoved:
             self.close()
             raise
 
     def close(self) -> None:
         """Close the connection; whatever was not committed is not stored."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _open(self) -> Connection:
-        if self._connection is None:
-            self._connection = connect(self._settings)
-        return self._connection
+        self._destination.close()
 
     def _end_holders(self, partitions: Sequence[int]) -> None:
         try:
-            ended = end_holders(self._open(), self._topic, partitions)
+            ended = end_holders(self._destination.connection(), self._topic, partitions)
         except psycopg.Error as error:
-            raise self._given_up(error) from error
+            raise self._destination.given_up(error) from error
         if ended:
             log.warning("ended %d sessions that held the progress and did not go on", ended)
-
-    def _given_up(self, error: psycopg.Error) -> Exception:
-        self.close()
-        return stage_error(error)
 
     def _store_by_copy(self, connection: Connection, batch: Batch) -> Stored:
         connection.execute(statement("begin_store"))

@@ -19,7 +19,7 @@ from runtime.errors import StageError
 from sink_pg.batch import RefusedRecord
 from sink_pg.change_rows import COPY_COLUMNS, ChangeRow
 from sink_pg.errors import DatabaseUnusable, SealedRows
-from sink_pg.pg_connection import Connection, connect, stage_error
+from sink_pg.pg_connection import Connection, Destination
 from sink_pg.pg_writer import insert_dead_letters, insert_new
 from sink_pg.schema_migrations import migrate
 from sink_pg.seals import has_seals, seal
@@ -59,7 +59,7 @@ class ReplayWriter:
         self._table = table
         self._is_replacing = is_replacing
         self._keep_from = keep_from
-        self._connection: Connection | None = None
+        self._destination = Destination(settings)
         names = {
             "table": sql.Identifier(*table),
             "columns": sql.SQL(", ").join(map(sql.Identifier, COPY_COLUMNS)),
@@ -75,7 +75,7 @@ class ReplayWriter:
 
     def prepare(self) -> None:
         """Make the tables that are missing; raises DatabaseUnusable where one cannot serve."""
-        connection = self._open()
+        connection = self._destination.connection()
         try:
             migrate(connection)
             if not self.is_into_changes:
@@ -83,7 +83,7 @@ class ReplayWriter:
             elif self._is_replacing and has_seals(connection):
                 raise SealedRows
         except psycopg.Error as error:
-            raise self._given_up(error) from error
+            raise self._destination.given_up(error) from error
         except StageError:
             self.close()
             raise
@@ -96,7 +96,7 @@ class ReplayWriter:
         newest = {row.line[:36]: row for row in rows}
         all_refused = list(refused)
         replaced = 0
-        connection = self._open()
+        connection = self._destination.connection()
 
         def insert(connection: Connection) -> int:
             nonlocal replaced
@@ -115,23 +115,12 @@ class ReplayWriter:
                     seal(connection, rows, REPLAYED)
             connection.commit()
         except psycopg.Error as error:
-            raise self._given_up(error) from error
+            raise self._destination.given_up(error) from error
         return BatchStored(inserted, replaced, len(all_refused))
 
     def close(self) -> None:
         """Close the connection; whatever was not committed is not stored."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _open(self) -> Connection:
-        if self._connection is None:
-            self._connection = connect(self._settings)
-        return self._connection
-
-    def _given_up(self, error: psycopg.Error) -> Exception:
-        self.close()
-        return stage_error(error)
+        self._destination.close()
 
     def _prepare_target(self, connection: Connection) -> None:
         name = sql.Identifier(*self._table).as_string(connection)

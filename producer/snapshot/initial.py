@@ -31,7 +31,6 @@ from producer.snapshot.chunks import (
     still_comparable,
 )
 from producer.snapshot.marks import Reading
-from producer.snapshot.progress_bar import SnapshotProgress
 from producer.snapshot.published_tables import plan_chunks, published_tables
 from producer.snapshot.readers import Readers, ReaderStart, ReadParts
 from producer.snapshot.shared_snapshot import (
@@ -41,6 +40,7 @@ from producer.snapshot.shared_snapshot import (
     shared_snapshot,
 )
 from producer.snapshot.state import SnapshotStore
+from runtime.progress_bar import ProgressBar
 from schemas.change_id import Lsn, format_lsn
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ def take_snapshot(
             readers = min(wanted.readers, len(plan.chunks))
             with (
                 closing(Readers(start, readers)) as processes,
-                SnapshotProgress(plan.estimated_rows) as shown,
+                ProgressBar("snapshot", int(plan.estimated_rows), "rows") as shown,
             ):
                 is_complete = processes.run(
                     plan.chunks, note_rows=shown.add, note_done=record.done, stopping=stopping

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -20,29 +20,11 @@ from stitcher_stream.change_records import (
 from stitcher_stream.contexts import Context
 from stitcher_stream.errors import MalformedChange
 from stitcher_stream.stitch import WalRecord
+from tests.unit.stitcher_stream.changes import a_change
 
 
 def change(**fields: Any) -> Change:
-    values: dict[str, Any] = {
-        "id": "018bcfe5-6807-83e7-a0e9-802582d9c4f9",
-        "database": "shop",
-        "schema": "public",
-        "table": "task",
-        "primary_key": "1",
-        "operation": "CREATE",
-        "before": {},
-        "after": {"id": 1},
-        "context": Context({"n": 1}, b'{"n": 1}'),
-        "committed_at": "2025-11-24T16:00:00.007000Z",
-        "queued_at": "2025-11-24T16:00:05.000123Z",
-        "transaction_id": 7,
-        "position": 6999,
-        "commit_lsn": 7000,
-        "ordinal": 1,
-        "epoch": "1.1.1.bemi.shop",
-        "context_error": None,
-    }
-    return cast("Change", values | fields)
+    return a_change(**{"after": {"id": 1}, "context": Context({"n": 1}, b'{"n": 1}')} | fields)
 
 
 def test_value_has_the_contracts_fields_in_their_order() -> None:
