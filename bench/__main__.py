@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from bench.django_cost import bench_django
 from bench.latency import bench_producer_latency
 from bench.pipeline import bench_pipeline
 from bench.producer import bench_producer
@@ -104,6 +105,15 @@ def sink(rows: int | None, rounds: int, indexes: str, curve: bool) -> None:
         bench_sink_curve(rows or 3_000_000)
     else:
         bench_sink(rows or 200_000, rounds, indexes)
+
+
+@main.command()
+@click.option("--rows", default=100_000, show_default=True, help="Rows that update() changes.")
+@click.option("--rounds", default=9, show_default=True, help="Turns of each.")
+@click.option("--repeats", default=200, show_default=True, help="Single operations in a turn.")
+def django(rows: int, rounds: int, repeats: int) -> None:
+    """Time and WAL of a Django site's changes, against plain Django and five audit packages."""
+    bench_django(rows, rounds, repeats)
 
 
 @main.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,13 +80,17 @@ def running_servers() -> Iterator[Servers]:
 
 
 @contextmanager
-def running_postgres() -> Iterator[tuple[Path, LocalPostgres]]:
-    """Start PostgreSQL alone; the folder is for what belongs to the bench."""
+def running_postgres(
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[tuple[Path, LocalPostgres]]:
+    """Start PostgreSQL alone, with more settings; the folder is for what belongs to the bench."""
     with tempfile.TemporaryDirectory(prefix="bemi-bench-") as name:
         folder = Path(name)
         # PostgreSQL may run as another user, who must be able to pass.
         folder.chmod(0o755)
-        postgres = LocalPostgres(folder / "postgres", free_port(), settings=POSTGRES_SETTINGS)
+        postgres = LocalPostgres(
+            folder / "postgres", free_port(), settings=POSTGRES_SETTINGS | dict(settings or {})
+        )
         try:
             postgres.start()
             postgres.ensure_database(DATABASE)
