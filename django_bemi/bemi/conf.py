@@ -7,7 +7,7 @@ settings are complete.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +16,18 @@ from django.utils.module_loading import import_string
 
 ContextFunction = Callable[[Any], Any]
 
+SETTINGS = frozenset(
+    {
+        "BEMI_COMMAND_CONTEXT",
+        "BEMI_CONTEXT_FUNCTION",
+        "BEMI_CONTEXT_KEY",
+        "BEMI_FUNCTION_SCHEMA",
+        "BEMI_IGNORE_TABLES",
+        "BEMI_REDACT_SQL_LITERALS",
+        "BEMI_REPLICA_IDENTITY_FULL",
+        "BEMI_SQL_MAX_LENGTH",
+    }
+)
 DEFAULT_SQL_MAX_LENGTH = 2048  # characters
 _PLAIN_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
@@ -39,7 +51,18 @@ def sql_max_length() -> int:
     In characters, 2048 where it is not set. What is longer is cut, and the text says so; 0
     leaves the statement out.
     """
-    return int(getattr(settings, "BEMI_SQL_MAX_LENGTH", DEFAULT_SQL_MAX_LENGTH))
+    length = getattr(settings, "BEMI_SQL_MAX_LENGTH", DEFAULT_SQL_MAX_LENGTH)
+    if isinstance(length, bool) or not isinstance(length, int) or length < 0:
+        raise ImproperlyConfigured("BEMI_SQL_MAX_LENGTH must be a number of characters, 0 or more")
+    return length
+
+
+def redact_sql_literals() -> bool:
+    """Return BEMI_REDACT_SQL_LITERALS: whether values written into a statement are left out.
+
+    False where it is not set. Parameters never stand in the statement that a context holds.
+    """
+    return bool(getattr(settings, "BEMI_REDACT_SQL_LITERALS", False))
 
 
 def context_key() -> bytes | None:
@@ -61,13 +84,17 @@ def command_context() -> bool:
     return bool(getattr(settings, "BEMI_COMMAND_CONTEXT", True))
 
 
-def replica_identity_full() -> bool:
-    """Return BEMI_REPLICA_IDENTITY_FULL: whether covered tables get REPLICA IDENTITY FULL.
+def replica_identity_full() -> list[str]:
+    """Return which tables BEMI_REPLICA_IDENTITY_FULL gives REPLICA IDENTITY FULL.
 
-    True where it is not set: without it `before` holds at most the key, and a table without
-    a key refuses UPDATE and DELETE as soon as its changes are published.
+    As `ignored_tables` returns its own. True, which it is where it is not set, is every table
+    and False none: without it `before` holds at most the key, and a table without a key
+    refuses UPDATE and DELETE as soon as its changes are published.
     """
-    return bool(getattr(settings, "BEMI_REPLICA_IDENTITY_FULL", True))
+    wanted = getattr(settings, "BEMI_REPLICA_IDENTITY_FULL", True)
+    if isinstance(wanted, bool):
+        return ["%"] if wanted else []
+    return _table_patterns("BEMI_REPLICA_IDENTITY_FULL", wanted)
 
 
 def ignored_tables() -> list[str]:
@@ -75,9 +102,12 @@ def ignored_tables() -> list[str]:
 
     Each is a table's name or `schema.table`; `*` stands for any characters.
     """
-    names = getattr(settings, "BEMI_IGNORE_TABLES", ())
-    if isinstance(names, str):
-        raise ImproperlyConfigured("BEMI_IGNORE_TABLES must be a list of names, not one text")
+    return _table_patterns("BEMI_IGNORE_TABLES", getattr(settings, "BEMI_IGNORE_TABLES", ()))
+
+
+def _table_patterns(setting: str, names: Any) -> list[str]:
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise ImproperlyConfigured(f"{setting} must be a list of tables' names, not {names!r}")
     return [_like(name if "." in name else f"*.{name}") for name in names]
 
 

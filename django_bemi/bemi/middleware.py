@@ -22,7 +22,7 @@ from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 
-from bemi import conf, statements
+from bemi import conf, cursors, statements
 from bemi.context_variable import (
     aiterate_in_context,
     bemi_context_var,
@@ -43,7 +43,7 @@ MAX_CONTEXT_SIZE = 1_000_000
 """The longest comment sent, in characters: beyond it first the SQL is left out, then values."""
 
 ERROR_KEY = "bemi_error"
-"""The key under which a context says why BEMI_CONTEXT_FUNCTION gave none."""
+"""The key under which a change says why it has no context of its own."""
 
 logger = logging.getLogger(__name__)
 
@@ -164,40 +164,59 @@ class BemiDBWrapper:
         self, execute: Execute, sql: Any, params: Any, many: bool, context: dict[str, Any]
     ) -> Any:
         """Execute the statement, with its context where there is one."""
-        bemi_context = bemi_context_var.get(None)
-        if (
-            bemi_context
-            and isinstance(bemi_context, dict)
-            and context["connection"].vendor == "postgresql"
-        ):
-            try:
-                sql = _with_comment(sql, params, bemi_context, context)
-            except Exception:
-                logger.exception("cannot encode the context, the statement goes without it")
+        if bemi_context_var.get(None) and context["connection"].vendor == "postgresql":
+            # The driver's cursor: what a composed statement is made text by.
+            cursor = getattr(context.get("cursor"), "cursor", None)
+            sql = _add_context(sql, params, cursor)
         return execute(sql, params, many, context)
 
 
-def _with_comment(
-    sql: Any, params: Any, bemi_context: dict[Any, Any], execution: dict[str, Any]
-) -> Any:
-    text = _text(sql, execution)
-    if text is None or not statements.may_write(text) or statements.carries_comment(text):
+def _add_context(sql: Any, params: Any, cursor: Any) -> Any:
+    """Return the statement with the context in force, or as it is where it needs none."""
+    context = bemi_context_var.get(None)
+    if not context or not isinstance(context, dict):
         return sql
-    comment = statements.encode_context(
-        bemi_context,
-        text,
-        sql_max_length=conf.sql_max_length(),
-        max_size=MAX_CONTEXT_SIZE,
-        key=conf.context_key(),
-    )
+    try:
+        text = _text(sql, cursor)
+        if text is None or not statements.may_write(text) or statements.carries_comment(text):
+            return sql
+        comment = _comment(context, text)
+    except Exception:
+        logger.exception("cannot look at a statement, it goes without its context")
+        return sql
     if comment is None:
-        logger.warning("the context is longer than %d characters and not sent", MAX_CONTEXT_SIZE)
         return sql
     tagged = statements.append_comment(text, comment, has_parameters=bool(params))
     return tagged.encode("utf-8", "surrogateescape") if isinstance(sql, bytes) else tagged
 
 
-def _text(sql: Any, execution: dict[str, Any]) -> str | None:
+def _comment(context: dict[Any, Any], sql: str) -> str | None:
+    """Return the comment to send: with the context, else with why there is none."""
+    try:
+        comment = _encoded(context, sql)
+        problem = f"the context is longer than {MAX_CONTEXT_SIZE} characters"
+    except Exception as error:
+        comment = None
+        problem = f"the context cannot be encoded: {type(error).__name__}"
+        logger.exception("cannot encode the context")
+    if comment is None:
+        logger.warning("a statement goes without its context: %s", problem)
+        comment = _encoded({ERROR_KEY: problem}, sql)
+    return comment
+
+
+def _encoded(context: dict[Any, Any], sql: str) -> str | None:
+    return statements.encode_context(
+        context,
+        sql,
+        sql_max_length=conf.sql_max_length(),
+        max_size=MAX_CONTEXT_SIZE,
+        key=conf.context_key(),
+        redact_literals=conf.redact_sql_literals(),
+    )
+
+
+def _text(sql: Any, cursor: Any) -> str | None:
     """Return a statement as text, or None for what is no statement of any known kind."""
     if isinstance(sql, str):
         return sql
@@ -205,7 +224,7 @@ def _text(sql: Any, execution: dict[str, Any]) -> str | None:
         return sql.decode("utf-8", "surrogateescape")
     if hasattr(sql, "as_string"):
         # A Composable of psycopg, 3 or 2, known by its method: no driver is imported here.
-        text: str = sql.as_string(execution["cursor"].cursor)
+        text: str = sql.as_string(cursor)
         return text
     return None
 
@@ -223,9 +242,11 @@ def watch_connections() -> None:
 def _wrap_connection(
     sender: type[BaseDatabaseWrapper], connection: BaseDatabaseWrapper, **kwargs: object
 ) -> None:
+    if connection.vendor != "postgresql":
+        return
     wrappers = connection.execute_wrappers
-    if connection.vendor == "postgresql" and not any(
-        isinstance(wrapper, BemiDBWrapper) for wrapper in wrappers
-    ):
+    if not any(isinstance(wrapper, BemiDBWrapper) for wrapper in wrappers):
         # First, because `execute_wrapper` takes the last one away when its block ends.
         wrappers.insert(0, BemiDBWrapper())
+    if connection.connection is not None:
+        cursors.carry_context(connection.connection, _add_context)

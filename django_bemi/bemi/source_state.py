@@ -6,6 +6,7 @@ Only reads, and needs no privilege beyond a connection's; what a role may not se
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -39,6 +40,14 @@ class SourceState:
     slots: tuple[Slot, ...]
 
 
+class Problem(NamedTuple):
+    """Something that is wrong with a tracked database."""
+
+    text: str
+    advice: str
+    check_id: str
+
+
 def source_state(connection: BaseDatabaseWrapper) -> SourceState:
     """Ask the database."""
     is_installed = triggers.is_installed(connection)
@@ -59,44 +68,50 @@ def source_state(connection: BaseDatabaseWrapper) -> SourceState:
     )
 
 
-def problems(state: SourceState) -> list[tuple[str, str]]:
+def problems(state: SourceState) -> list[Problem]:
     """Return what is wrong, each with what to do about it; the worst first."""
     found = []
     if state.wal_level != "logical":
         found.append(
-            (
+            Problem(
                 f"wal_level is {state.wal_level}, so no change can be captured.",
                 "Run `ALTER SYSTEM SET wal_level = logical` and restart the server.",
+                "bemi.W101",
             )
         )
     if not state.is_installed:
         found.append(
-            (
+            Problem(
                 "The triggers are not installed, so changes come without a context.",
                 "Run `manage.py migrate bemi` as the role that owns the tables.",
+                "bemi.W102",
             )
         )
-    for slot in state.slots:
-        if slot.wal_status == "lost":
-            found.append(
-                (
-                    f"Replication slot {slot.name} is lost: changes are missing from the trail.",
-                    "The producer says how to go on; see its documentation on gaps.",
-                )
-            )
+    found += [
+        Problem(
+            f"Replication slot {slot.name} is lost: changes are missing from the trail.",
+            "The producer says how to go on; see its documentation on gaps.",
+            "bemi.W103",
+        )
+        for slot in state.slots
+        if slot.wal_status == "lost"
+    ]
     if state.uncovered:
         found.append(
-            (
+            Problem(
                 f"{_some(state.uncovered)} without the trigger or its replica identity.",
                 "Run `manage.py bemi_triggers` as their owner.",
+                "bemi.W104",
             )
         )
     if state.partial:
         found.append(
-            (
+            Problem(
                 f"{_some(state.partial)} without REPLICA IDENTITY FULL: `before` has only the key.",
-                "Run `ALTER TABLE ... REPLICA IDENTITY FULL`, or leave BEMI_REPLICA_IDENTITY_FULL "
-                "at True and run `manage.py bemi_triggers`.",
+                "Run `ALTER TABLE ... REPLICA IDENTITY FULL`, or name them in "
+                "BEMI_REPLICA_IDENTITY_FULL and run `manage.py bemi_triggers`; where that is "
+                "meant, add bemi.W105 to SILENCED_SYSTEM_CHECKS.",
+                "bemi.W105",
             )
         )
     return found

@@ -25,6 +25,7 @@ COMMENT_END = " Bemi*/"
 SQL_KEY = "SQL"
 
 _WRITER = r"(?:INSERT|UPDATE|DELETE|MERGE|TRUNCATE|COPY|CALL|DO|EXECUTE)\b"
+_COPY_OUT = re.compile(r"COPY\b\s*(?:\(|(?!.*\bFROM\b))", re.IGNORECASE | re.DOTALL)
 _DATA_CHANGE = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 _STARTS_WITH_WRITER = re.compile(_WRITER, re.IGNORECASE)
 _STARTS_WITH_WRAPPER = re.compile(r"(?:WITH|EXPLAIN)\b", re.IGNORECASE)
@@ -32,6 +33,17 @@ _LATER_STATEMENT = re.compile(
     rf";(?:\s|\(|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*(?:{_WRITER}|WITH\b)", re.IGNORECASE
 )
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
+_TOKEN = re.compile(
+    r"""
+    (?P<line_comment>--[^\r\n]*)
+    |(?P<comment>/\*)
+    |(?P<text>[eE]'(?:[^'\\]|\\.|'')*'?|(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*'?)
+    |(?P<dollar>\$(?:[^\W\d]\w*)?\$)
+    |(?P<name>[^\W\d][\w$]*|"(?:[^"]|"")*"?|\$\d+)
+    |(?P<number>(?:0[xXoObB][\da-fA-F_]+|\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 _BLANKS = " \t\n\r\f\v"
 _NOTHING = '{"": }'
 
@@ -43,9 +55,10 @@ def may_write(sql: str) -> bool:
     calls a function which writes; that is not to be seen from its text.
     """
     start = _first_word(sql)
-    if _STARTS_WITH_WRITER.match(sql, start):
+    reads = _STARTS_WITH_WRAPPER.match(sql, start) or _COPY_OUT.match(sql, start)
+    if not reads and _STARTS_WITH_WRITER.match(sql, start):
         return True
-    if _STARTS_WITH_WRAPPER.match(sql, start):
+    if reads:
         return _DATA_CHANGE.search(sql, start) is not None
     return ";" in sql and _LATER_STATEMENT.search(sql, start) is not None
 
@@ -82,15 +95,19 @@ def encode_context(
     sql_max_length: int,
     max_size: int,
     key: bytes | None = None,
+    redact_literals: bool = False,
 ) -> str | None:
     """Return the comment with the context and the statement in it, signed where there is a key.
 
-    The statement is cut to sql_max_length characters. A comment longer than max_size goes
-    without the statement; if it still is, one value after the other, the longest first, gives
-    way to a note of its length. None where the names alone are too long.
+    The statement goes without its literals where that is asked for, and is cut to
+    sql_max_length characters. A comment longer than max_size goes without the statement; if it
+    still is, one value after the other, the longest first, gives way to a note of its length.
+    None where the names alone are too long.
     """
     encoded = None
     if sql_max_length > 0:
+        if redact_literals:
+            sql = without_literals(sql)
         encoded = _encode({**context, SQL_KEY: _shortened(sql, sql_max_length)}, key)
     if encoded is None or len(encoded) > max_size:
         encoded = _encode(context, key)
@@ -110,6 +127,33 @@ def _encode_shortened(context: Mapping[Any, Any], max_size: int, key: bytes | No
         if left <= max_size and len(encoded := _encode(kept, key)) <= max_size:
             return encoded
     return None
+
+
+def without_literals(sql: str) -> str:
+    """Return the statement with `?` for each value written into it, and without its comments.
+
+    Texts, dollar-quoted ones too, and numbers are values; names and placeholders stay. Where
+    the server has standard_conforming_strings off, a backslash before a quote in an ordinary
+    text is taken for the text's end.
+    """
+    parts: list[str] = []
+    position = 0
+    while (token := _TOKEN.search(sql, position)) is not None:
+        parts.append(sql[position : token.start()])
+        position = token.end()
+        if token.lastgroup == "name":
+            parts.append(token.group())
+        elif token.lastgroup == "line_comment":
+            parts.append(" ")
+        elif token.lastgroup == "comment":
+            parts.append(" ")
+            position = _behind_comment(sql, token.start())
+        else:
+            parts.append("?")
+            if token.lastgroup == "dollar":
+                end = sql.find(token.group(), position)
+                position = len(sql) if end < 0 else end + len(token.group())
+    return "".join(parts) + sql[position:]
 
 
 def _shortened(sql: str, max_length: int) -> str:

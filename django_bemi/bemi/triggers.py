@@ -173,8 +173,7 @@ def uncovered_tables(connection: BaseDatabaseWrapper) -> list[str]:
             # The schema is the setting's, which holds a plain name only.
             "SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class AS c"  # noqa: S608
             " WHERE c.relkind IN ('r', 'p')"
-            f" AND {_function_schema()}._bemi_lacks_cover(c.oid, %s) ORDER BY 1",
-            [conf.replica_identity_full()],
+            f" AND {_function_schema()}._bemi_lacks_cover(c.oid) ORDER BY 1"
         )
         return [table for (table,) in cursor.fetchall()]
 
@@ -213,15 +212,14 @@ def _install_sql() -> str:
 
 
 def _cover_sql(*, commit_each: bool) -> str:
-    arguments = f"{_boolean(conf.replica_identity_full())}, {_boolean(commit_each)}"
-    return f"CALL {_function_schema()}._bemi_cover_tables({arguments})"
+    return f"CALL {_function_schema()}._bemi_cover_tables({str(commit_each).lower()})"
 
 
 def _rendered(name: str) -> str:
     sql = files("bemi").joinpath("sql").joinpath(name).read_text(encoding="utf-8")
     for name, value in (
         ("bemi_function_schema", _function_schema()),
-        ("bemi_replica_identity_full", _boolean(conf.replica_identity_full())),
+        ("bemi_full_tables", _text_array(conf.replica_identity_full())),
         ("bemi_ignored_tables", _text_array(conf.ignored_tables())),
     ):
         sql = sql.replace(name, value)
@@ -250,7 +248,3 @@ def _function_schema() -> str:
 
 def _version(sql: str) -> str:
     return f"django-bemi {hashlib.sha256(sql.encode()).hexdigest()[:16]}"
-
-
-def _boolean(value: bool) -> str:
-    return "true" if value else "false"

@@ -1,7 +1,7 @@
 -- What `migrate bemi` puts into a tracked database. Every statement may be run again.
 --
--- bemi_function_schema, bemi_replica_identity_full and bemi_ignored_tables are replaced before
--- the text is sent.
+-- bemi_function_schema, bemi_full_tables and bemi_ignored_tables are replaced before the text
+-- is sent.
 -- The functions pin search_path, so nothing that a role puts into its own schemas is called.
 
 -- The trigger function: sends the context of the statement that fired it into the WAL.
@@ -77,13 +77,20 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $bemi$
     WHERE c.oid IN (relation, pg_partition_root(relation))
 $bemi$;
 
+-- Whether a table is one of BEMI_REPLICA_IDENTITY_FULL; a partition as above.
+CREATE OR REPLACE FUNCTION bemi_function_schema._bemi_wants_full(relation oid) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $bemi$
+    SELECT coalesce(bool_or(n.nspname || '.' || c.relname LIKE ANY (bemi_full_tables)), false)
+    FROM pg_class AS c
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.oid IN (relation, pg_partition_root(relation))
+$bemi$;
+
 -- Whether a relation is a table to track that lacks something.
 --
 -- Tracked are permanent tables and partitioned tables of all user schemas, except those of
 -- an extension and the pipeline's own, which would track themselves.
-CREATE OR REPLACE FUNCTION bemi_function_schema._bemi_lacks_cover(
-    relation oid, replica_identity_full boolean
-) RETURNS boolean
+CREATE OR REPLACE FUNCTION bemi_function_schema._bemi_lacks_cover(relation oid) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $bemi$
     SELECT count(*) > 0
     FROM pg_class AS c
@@ -102,7 +109,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $bemi$
             WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
         )
         AND (
-            (replica_identity_full AND c.relreplident <> 'f')
+            (c.relreplident <> 'f' AND bemi_function_schema._bemi_wants_full(c.oid))
             OR NOT EXISTS (
                 SELECT FROM pg_trigger AS t
                 WHERE t.tgrelid = c.oid AND t.tgname = '_bemi_statement_trigger'
@@ -120,11 +127,10 @@ $bemi$;
 --
 -- The replica identity that was there before stands in the trigger's argument, so that
 -- uninstalling can give it back.
-CREATE OR REPLACE FUNCTION bemi_function_schema._bemi_cover_table(
-    relation oid, replica_identity_full boolean
-) RETURNS boolean
+CREATE OR REPLACE FUNCTION bemi_function_schema._bemi_cover_table(relation oid) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $bemi$
 DECLARE
+    wants_full boolean := bemi_function_schema._bemi_wants_full(relation);
     target text;
     identity_before text;
     old_trigger name;
@@ -141,7 +147,7 @@ BEGIN
                     AND t.tgnargs = 1
             ),
             CASE
-                WHEN NOT replica_identity_full OR c.relreplident = 'f' THEN ''
+                WHEN NOT wants_full OR c.relreplident = 'f' THEN ''
                 WHEN c.relreplident = 'd' THEN 'DEFAULT'
                 WHEN c.relreplident = 'n' THEN 'NOTHING'
                 ELSE (
@@ -161,7 +167,7 @@ BEGIN
         RETURN true;
     END IF;
     -- The stronger lock first: taking it second could deadlock with the application.
-    IF replica_identity_full THEN
+    IF wants_full THEN
         EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', target);
     END IF;
     EXECUTE format(
@@ -211,12 +217,10 @@ EXCEPTION WHEN insufficient_privilege OR undefined_object OR wrong_object_type T
 END
 $bemi$;
 
--- Covers every table that lacks something and uncovers those that are ignored since. With commit_each each table is a transaction of
--- its own, so no lock is held for longer than one table takes; that works only where the
--- CALL is not inside a transaction.
-CREATE OR REPLACE PROCEDURE bemi_function_schema._bemi_cover_tables(
-    replica_identity_full boolean, commit_each boolean
-)
+-- Covers every table that lacks something and uncovers those that are ignored since. With
+-- commit_each each table is a transaction of its own, so no lock is held for longer than one
+-- table takes; that works only where the CALL is not inside a transaction.
+CREATE OR REPLACE PROCEDURE bemi_function_schema._bemi_cover_tables(commit_each boolean)
 LANGUAGE plpgsql AS $bemi$
 DECLARE
     relation oid;
@@ -224,10 +228,10 @@ BEGIN
     FOR relation IN
         SELECT c.oid FROM pg_catalog.pg_class AS c
         WHERE c.relkind IN ('r', 'p')
-            AND bemi_function_schema._bemi_lacks_cover(c.oid, replica_identity_full)
+            AND bemi_function_schema._bemi_lacks_cover(c.oid)
         ORDER BY c.oid
     LOOP
-        PERFORM bemi_function_schema._bemi_cover_table(relation, replica_identity_full);
+        PERFORM bemi_function_schema._bemi_cover_table(relation);
         IF commit_each THEN
             COMMIT;
         END IF;
@@ -256,8 +260,8 @@ BEGIN
         SELECT DISTINCT objid FROM pg_event_trigger_ddl_commands()
         WHERE classid = 'pg_class'::regclass
     LOOP
-        IF bemi_function_schema._bemi_lacks_cover(relation, bemi_replica_identity_full) THEN
-            PERFORM bemi_function_schema._bemi_cover_table(relation, bemi_replica_identity_full);
+        IF bemi_function_schema._bemi_lacks_cover(relation) THEN
+            PERFORM bemi_function_schema._bemi_cover_table(relation);
         END IF;
     END LOOP;
 EXCEPTION WHEN OTHERS THEN

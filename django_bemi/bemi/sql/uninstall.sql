@@ -46,9 +46,10 @@ $bemi$;
 -- CASCADE takes the triggers on the tables along.
 DROP FUNCTION IF EXISTS bemi_function_schema._bemi_emit_context() CASCADE;
 DROP FUNCTION IF EXISTS bemi_function_schema._bemi_cover_new_tables();
-DROP PROCEDURE IF EXISTS bemi_function_schema._bemi_cover_tables(boolean, boolean);
-DROP FUNCTION IF EXISTS bemi_function_schema._bemi_cover_table(oid, boolean);
-DROP FUNCTION IF EXISTS bemi_function_schema._bemi_lacks_cover(oid, boolean);
+DROP PROCEDURE IF EXISTS bemi_function_schema._bemi_cover_tables(boolean);
+DROP FUNCTION IF EXISTS bemi_function_schema._bemi_cover_table(oid);
+DROP FUNCTION IF EXISTS bemi_function_schema._bemi_lacks_cover(oid);
+DROP FUNCTION IF EXISTS bemi_function_schema._bemi_wants_full(oid);
 DROP FUNCTION IF EXISTS bemi_function_schema._bemi_is_ignored(oid);
 DROP FUNCTION IF EXISTS bemi_function_schema._bemi_uncover_table(oid);
 DROP FUNCTION IF EXISTS bemi_function_schema._bemi_create_table_trigger_func();

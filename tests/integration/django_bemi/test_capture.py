@@ -172,15 +172,48 @@ def test_a_lost_race_of_get_or_create_finds_the_winners_row(
     assert shape(wal) == ["INSERT public.item"]
 
 
-def test_copy_takes_its_context_from_the_setting_of_its_transaction(wal: Wal) -> None:
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('bemi.context', '{\"job\": \"import\"}', true)")
-        with cursor.copy("COPY item (name) FROM STDIN") as copy:
-            copy.write(b"a\nb\n")
-    assert wal.contexts() == [{"job": "import"}]
+def test_copy_carries_its_context_by_itself(wal: Wal) -> None:
     with connection.cursor() as cursor, cursor.copy("COPY item (name) FROM STDIN") as copy:
-        copy.write(b"c\n")
-    assert shape(wal) == ["INSERT public.item"]
+        copy.write(b"a\nb\n")
+    assert shape(wal) == ["context"] + ["INSERT public.item"] * 2
+    composed_copy = composed.SQL("COPY {} (name) FROM STDIN").format(composed.Identifier("item"))
+    with transaction.atomic(), connection.cursor() as cursor:
+        with cursor.copy(composed_copy) as copy:
+            copy.write_row(["c"])
+        with context_in_force({"user_id": 8}), cursor.copy(composed_copy) as copy:
+            copy.write_row(["d"])
+    assert wal.contexts() == [
+        {"user_id": 7, "SQL": 'COPY "item" (name) FROM STDIN'},
+        {"user_id": 8, "SQL": 'COPY "item" (name) FROM STDIN'},
+    ]
+
+
+def test_copy_out_is_sent_as_it_is(wal: Wal) -> None:
+    Item.objects.create(name="read")
+    wal.read()
+    with connection.cursor() as cursor, cursor.copy("COPY item (name) TO STDOUT") as copy:
+        assert copy.read() == b"read\n"
+        assert cursor._query.query == b"COPY item (name) TO STDOUT"
+    assert wal.read() == []
+
+
+def test_streamed_rows_of_a_statement_that_writes_carry_their_context(wal: Wal) -> None:
+    with connection.cursor() as cursor:
+        rows = cursor.stream("INSERT INTO item (name) VALUES (%s), ('b') RETURNING name", ["a"])
+        assert list(rows) == [("a",), ("b",)]
+    assert shape(wal) == ["context"] + ["INSERT public.item"] * 2
+
+
+def test_copy_without_a_context_takes_it_from_the_setting_of_its_transaction(wal: Wal) -> None:
+    with context_in_force({}):
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('bemi.context', '{\"job\": \"import\"}', true)")
+            with cursor.copy("COPY item (name) FROM STDIN") as copy:
+                copy.write(b"a\nb\n")
+        assert wal.contexts() == [{"job": "import"}]
+        with connection.cursor() as cursor, cursor.copy("COPY item (name) FROM STDIN") as copy:
+            copy.write(b"c\n")
+        assert shape(wal) == ["INSERT public.item"]
 
 
 def test_copy_takes_its_context_from_a_comment(wal: Wal) -> None:

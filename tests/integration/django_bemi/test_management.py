@@ -30,26 +30,28 @@ def execute(statement: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "problem"),
+    ("change", "problem", "check_id"),
     [
-        ({}, None),
-        ({"slots": ()}, None),
-        ({"wal_level": "replica"}, "wal_level is replica"),
-        ({"is_installed": False}, "not installed"),
-        ({"uncovered": ("a",)}, "1 table (a) without the trigger"),
-        ({"partial": tuple("abcdef")}, "6 tables (a, b, c, d, e, ...) without REPLICA IDENTITY"),
-        ({"slots": (Slot("bemi", False, "lost", None),)}, "slot bemi is lost"),
+        ({}, "", None),
+        ({"slots": ()}, "", None),
+        ({"wal_level": "replica"}, "wal_level is replica", "bemi.W101"),
+        ({"is_installed": False}, "not installed", "bemi.W102"),
+        ({"slots": (Slot("bemi", False, "lost", None),)}, "slot bemi is lost", "bemi.W103"),
+        ({"uncovered": ("a",)}, "1 table (a) without the trigger", "bemi.W104"),
+        (
+            {"partial": tuple("abcdef")},
+            "6 tables (a, b, c, d, e, ...) without REPLICA IDENTITY",
+            "bemi.W105",
+        ),
     ],
 )
-def test_what_is_wrong_is_told_with_what_to_do(change: dict[str, Any], problem: str | None) -> None:
+def test_what_is_wrong_is_told_with_what_to_do(
+    change: dict[str, Any], problem: str, check_id: str | None
+) -> None:
     values = {name: getattr(GOOD, name) for name in SourceState.__slots__} | change
     found = problems(SourceState(**values))
-    if problem is None:
-        assert found == []
-    else:
-        ((text, advice),) = found
-        assert problem in text
-        assert advice
+    assert [one.check_id for one in found] == ([check_id] if check_id else [])
+    assert all(problem in one.text and one.advice for one in found)
 
 
 @pytest.mark.usefixtures("site")
@@ -58,7 +60,7 @@ def test_the_triggers_command_covers_what_was_made_without_the_event_trigger() -
     with pytest.raises(CommandError, match="later"):
         run("bemi_triggers", "--check")
     (warning,) = check_tracked_databases(None, ["default"])
-    assert warning.id == "bemi.W101"
+    assert warning.id == "bemi.W104"
     assert "later" in warning.msg
     assert run("bemi_triggers") == "every table is covered\n"
     assert run("bemi_triggers", "--check") == "every table is covered\n"

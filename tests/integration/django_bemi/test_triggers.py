@@ -176,7 +176,7 @@ def test_odd_names_partitions_and_tables_without_a_key_send_their_context(wal: W
 
 @pytest.mark.usefixtures("site")
 def test_a_failure_inside_the_event_trigger_does_not_stop_a_create_table(admin: Admin) -> None:
-    admin.execute("DROP FUNCTION _bemi_cover_table(oid, boolean)")
+    admin.execute("DROP FUNCTION _bemi_cover_table(oid)")
     admin.execute("CREATE TABLE late (id int)")
     assert covered(admin)["late"] is None
 

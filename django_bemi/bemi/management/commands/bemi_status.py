@@ -29,10 +29,10 @@ class Command(BaseCommand):
                 continue
             state = source_state(connection)
             self._show(connection.alias, state)
-            for problem, advice in problems(state):
+            for problem in problems(state):
                 is_wrong = True
-                self.stdout.write(self.style.ERROR(f"  {problem}"))
-                self.stdout.write(f"    {advice}")
+                self.stdout.write(self.style.ERROR(f"  {problem.text}"))
+                self.stdout.write(f"    {problem.advice}")
         is_wrong |= not self._show_trail()
         if is_wrong:
             sys.exit(1)
