@@ -1,15 +1,20 @@
-"""What the audit page shows: the trail of the tasks in words for people."""
+"""What the pages about the trail show: changes of tasks in words for people."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.db import ProgrammingError
 
+from bemi.field_values import FieldChange
 from bemi.models import BemiChange
+from bemi.querysets import BemiChangeQuerySet
 from example.todo.models import Task
 
 ENTRIES_SHOWN = 50
@@ -17,39 +22,49 @@ UNDEFINED_TABLE = "42P01"  # PostgreSQL's SQLSTATE
 WORDS = {"CREATE": "created", "UPDATE": "updated", "DELETE": "deleted", "TRUNCATE": "emptied"}
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
-    """One column's value on both sides; None where a side has none."""
-
-    name: str
-    before: Any
-    after: Any
+class NoTrail(Exception):
+    """There is no table of changes yet: the sink makes it when it starts."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One change of one task."""
 
+    id: UUID
     operation: str
     primary_key: str | None
     committed_at: datetime
     who: str
-    method: str
+    how: str
     endpoint: str
+    request_id: str
     sql: str
-    fields: list[FieldChange]
+    is_reverting: bool
+    fields: dict[str, FieldChange]
 
 
-def latest_entries() -> list[AuditEntry] | None:
-    """Return the newest changes of tasks, or None while there is no table of changes yet."""
+def latest_entries() -> list[AuditEntry]:
+    """Return the newest changes of tasks; raises NoTrail."""
+    return described(Task.bemi.changes())
+
+
+def described(changes: BemiChangeQuerySet) -> list[AuditEntry]:
+    """Return the newest of these changes in words, the newest first; raises NoTrail."""
+    with trail_expected():
+        found = list(changes.desc()[:ENTRIES_SHOWN])
+    names = _user_names(found)
+    return [_entry(change, names) for change in found]
+
+
+@contextmanager
+def trail_expected() -> Iterator[None]:
+    """Raise NoTrail where the table of changes is not there."""
     try:
-        changes = list(BemiChange.objects.filter(table=Task._meta.db_table).desc()[:ENTRIES_SHOWN])
+        yield
     except ProgrammingError as error:
         if getattr(error.__cause__, "sqlstate", None) == UNDEFINED_TABLE:
-            return None
+            raise NoTrail from error
         raise
-    names = _user_names(changes)
-    return [_entry(change, names) for change in changes]
 
 
 def _user_names(changes: list[BemiChange]) -> dict[Any, str]:
@@ -61,18 +76,25 @@ def _user_names(changes: list[BemiChange]) -> dict[Any, str]:
 
 def _entry(change: BemiChange, names: dict[Any, str]) -> AuditEntry:
     context = change.context or {}
-    user_id = context.get("user_id")
-    if user_id is None:
-        who = "someone not logged in" if context else "someone outside the site"
-    else:
-        who = names.get(user_id, f"user {user_id}")
     return AuditEntry(
+        id=change.pk,
         operation=WORDS.get(change.operation, change.operation.lower()),
         primary_key=change.primary_key,
         committed_at=change.committed_at,
-        who=who,
-        method=str(context.get("method", "")),
+        who=_who(context, names),
+        how=str(context.get("task") or context.get("method", "")),
         endpoint=str(context.get("endpoint", "")),
+        request_id=str(context.get("request_id", "")),
         sql=str(context.get("SQL", "")),
-        fields=[FieldChange(name, *sides) for name, sides in change.diff().items()],
+        is_reverting="reverted" in context,
+        fields=change.field_changes(),
     )
+
+
+def _who(context: dict[str, Any], names: dict[Any, str]) -> str:
+    user_id = context.get("user_id")
+    if user_id is not None:
+        return names.get(user_id, f"user {user_id}")
+    if "command" in context:
+        return f"the command {context['command']}"
+    return "someone not logged in" if context else "someone outside the site"

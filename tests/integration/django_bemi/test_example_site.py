@@ -149,7 +149,7 @@ def test_the_audit_page_shows_who_did_what(client: Client, admin: psycopg.Connec
     trail.add("DELETE", before={"title": "new"})
     trail.add("TRUNCATE", primary_key=None, context={"user_id": 99})
     page = client.get("/audit/").content.decode()
-    assert "task 1 by <b>ada</b>" in page
+    assert "task 1</a> by <b>ada</b>" in page
     assert "POST /tasks/1/rename/" in page
     assert "<del>old &lt;b&gt;</del>" in page
     assert "<ins>new</ins>" in page
