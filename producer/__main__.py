@@ -9,13 +9,22 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import click
 
 from producer.capture import capture
+from producer.connections import connect_observer, kafka_client
+from producer.metrics import ProducerMetrics
 from producer.settings import CONFIG_FILE, ProducerSettings
-from runtime.service import collect_garbage_less_often, configure_logs, exit_on_stop, run
+from producer.slot_metrics import SlotCollector
+from runtime.health import Health
+from runtime.kafka_topics import admin_client
+from runtime.logs import configure_logs
+from runtime.service import collect_garbage_less_often, exit_on_stop, run
+from runtime.watching import watched
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +49,21 @@ def main(config_files: tuple[Path, ...]) -> None:
     """
     with exit_on_stop():
         settings, notes = ProducerSettings.configured(os.environ, config_files)
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format, "producer")
     for note in notes:
         log.info(note)
     collect_garbage_less_often()
-    sys.exit(run(lambda stopping: capture(settings, stopping)))
+    sys.exit(_capture(settings))
+
+
+def _capture(settings: ProducerSettings) -> int:
+    """Capture until told to stop, watched by whoever asks; return the exit code."""
+    health, metrics = Health(settings.health_stalled_seconds), ProducerMetrics()
+    slot = SlotCollector(partial(connect_observer, settings), settings.slot_name)
+    metrics.ask(slot)
+    admin = admin_client(kafka_client(settings))
+    with exit_on_stop(), closing(slot), watched(settings, metrics, health, admin):
+        return run(lambda stopping: capture(settings, stopping, metrics, health), health)
 
 
 if __name__ == "__main__":

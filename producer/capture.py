@@ -20,6 +20,7 @@ from producer.change_events import ChangeEvents, Record
 from producer.connections import MILLISECONDS, avro_serializer, kafka_client
 from producer.errors import MalformedMessage, from_psycopg
 from producer.kafka_publisher import KafkaPublisher
+from producer.metrics import ProducerMetrics
 from producer.offset_store import OffsetWriter, offset_key, publication_key
 from producer.opening import OpenSource, Run, open_source
 from producer.pipeline_topics import PipelineTopics
@@ -29,6 +30,7 @@ from producer.replication_stream import PAYLOAD_AT, XLOG_DATA, keepalive, positi
 from producer.retrying import StopRequested, until_it_opens
 from producer.settings import ProducerSettings
 from runtime.errors import Retry
+from runtime.health import Health
 from schemas.change_id import Epoch, Lsn, format_lsn
 from schemas.topics import GAP_PREFIX, HEARTBEAT_PREFIX
 
@@ -47,24 +49,37 @@ _SOURCE = {"source"}  # The channel of signals that is the table signal.data.col
 log = logging.getLogger(__name__)
 
 
-def capture(settings: ProducerSettings, stopping: threading.Event) -> None:
+def capture(
+    settings: ProducerSettings, stopping: threading.Event, metrics: ProducerMetrics, health: Health
+) -> None:
     """Capture until asked to stop; what can heal is tried again for ever."""
-    run = Run()
+    run = Run(metrics)
+
+    def attempt() -> CaptureSession:
+        try:
+            return _open_session(settings, run, stopping)
+        except Retry as error:
+            health.not_ready(str(error))
+            metrics.failed_starts.inc()
+            raise
+
     pause_seconds = settings.retriable_restart_connector_wait_ms / MILLISECONDS
     while not stopping.is_set():
         try:
-            session = until_it_opens(
-                lambda: _open_session(settings, run, stopping), settings, stopping
-            )
+            session = until_it_opens(attempt, settings, stopping)
         except StopRequested:
             return
+        health.ready()
         try:
             session.run()
         except Retry as error:
+            health.not_ready(f"interrupted: {error}")
+            metrics.reconnects.inc()
             log.warning("capture interrupted, trying again: %s", error)
             stopping.wait(pause_seconds)
         finally:
             run.acknowledged = session.close()
+            metrics.session_ended()
 
 
 def _open_session(
@@ -77,7 +92,7 @@ def _open_session(
     if run.acknowledged is not None and run.acknowledged[0] == source.epoch:
         at = max(at, run.acknowledged[1])
     try:
-        session = CaptureSession(settings, stopping, assembly, topics, source, at)
+        session = CaptureSession(settings, stopping, assembly, topics, source, at, run.metrics)
     except BaseException:
         source.closing.close()
         raise
@@ -96,10 +111,12 @@ class CaptureSession:
         topics: PipelineTopics,
         source: OpenSource,
         at: Lsn,
+        metrics: ProducerMetrics,
     ) -> None:
         """Begin to read at `at`: everything before is safe."""
         self._settings = settings
         self._stopping = stopping
+        self._metrics = metrics
         self._assembly = assembly
         self._topics = topics
         self._source = source
@@ -125,6 +142,7 @@ class CaptureSession:
             while_waiting=self._keep_alive,
         )
         self._transaction: InFlight | None = None
+        self._committed_us = 0
         self._records: list[Record] = []
         self._follower = self._follow()
         self._stream.start(settings.slot_name, settings.publication_name, at)
@@ -201,6 +219,7 @@ class CaptureSession:
         reply_requested = False
         row = self._events.row
         records = self._records
+        kinds = bytearray()
         follower = self._follower
         is_followed = follower is not None and follower.is_listening
         for data in messages:
@@ -212,6 +231,7 @@ class CaptureSession:
                 self._publish_read_rows(alive.wal_end)
                 continue
             kind = data[PAYLOAD_AT]
+            kinds.append(kind)
             if kind in _ROWS:
                 made = row(data, PAYLOAD_AT, position_of(data), now_us)
                 if is_followed:
@@ -221,6 +241,7 @@ class CaptureSession:
                 self._take_other(data, now_us)
         if records:
             self._publish()
+        self._metrics.read(kinds, self._committed_us)
         return reply_requested
 
     def _take_other(self, data: bytes, now_us: int) -> None:
@@ -238,8 +259,11 @@ class CaptureSession:
             self._publish()
             self._progress.commit(self._in_flight(), message.end_lsn)
             self._transaction = None
+            self._committed_us = message.commit_time_us
             self._publish_read_rows(message.end_lsn)
         elif isinstance(message, pgoutput.LogicalMessage):
+            if message.prefix == HEARTBEAT_PREFIX:
+                self._metrics.heartbeat_seen()
             records = events.message(message, lsn, now_us)
             if message.transactional:
                 self._records += records
@@ -262,6 +286,7 @@ class CaptureSession:
     def _publish(self) -> None:
         """Hand over what has been made of the transaction that is being read."""
         if self._records:
+            self._metrics.records.inc(len(self._records))
             self._publisher.publish(self._records, self._in_flight())
             self._records.clear()
 
@@ -311,6 +336,7 @@ class CaptureSession:
             self._publisher.drain()
         self._progress.acknowledge()
         self._drained_at = time.monotonic()
+        self._metrics.acknowledged_at.set_to_current_time()
 
     def _report(self, *, now: bool = False) -> None:
         """Write the position down as it moves, and tell the server what is written."""
@@ -347,6 +373,7 @@ class CaptureSession:
         try:
             sql = self._source.sql
             sql.execute("SELECT pg_logical_emit_message(true, %s, '')", [HEARTBEAT_PREFIX])
+            self._metrics.heartbeat_sent()
             if self._settings.heartbeat_action_query:
                 sql.execute(self._settings.heartbeat_action_query.encode())
         except psycopg.Error as error:

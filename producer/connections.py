@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from producer.avro_serializer import AvroSerializer, Registry
 
 CONNECT_SECONDS = 10
+OBSERVER_SECONDS = 3
 MILLISECONDS = 1000
 _OPERATION_LETTERS = dict(zip("cudt", OPERATIONS, strict=True))
 
@@ -36,6 +37,15 @@ def connect_sql(settings: ProducerSettings) -> Connection:
         options="-c synchronous_commit=off",
         timeout_seconds=timeout or None,
         initial_statements=settings.database_initial_statements,
+    )
+
+
+def connect_observer(settings: ProducerSettings) -> Connection:
+    """Open a connection that only looks, and gives up soon where the server does not answer."""
+    return connect(
+        {**connection_parameters(settings, "observer"), "connect_timeout": OBSERVER_SECONDS},
+        options=f"-c statement_timeout={OBSERVER_SECONDS}s",
+        timeout_seconds=OBSERVER_SECONDS,
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from producer.assembly import Assembly
 from producer.connections import connect_sql, connect_stream, kafka_client, wanted_source
+from producer.metrics import ProducerMetrics
 from producer.offset_store import OffsetStore, offset_key
 from producer.pipeline_topics import PipelineTopics
 from producer.replication_stream import ReplicationStream
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 class Run:
     """What outlives a session: a process captures in one session after the other."""
 
+    metrics: ProducerMetrics
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     acknowledged: tuple[Epoch, Lsn] | None = None
     """Up to where everything is acknowledged, and of which history that is."""
@@ -87,6 +89,7 @@ def open_source(
             captured_before=not topics.wal_is_empty(),
             while_waiting=raise_if_stopping,
         )
+        run.metrics.gaps.inc(prepared.gaps)
         wal_partitions = topics.ensure_own()
         if step is Step.TAKE:
             _take_snapshot(settings, assembly, prepared, store, topics.ensure_table, stopping)

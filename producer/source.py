@@ -65,6 +65,7 @@ class PreparedSource:
     server: ServerState
     offset: StoredOffset  # Stored already.
     watch: PublicationWatch
+    gaps: int = 0  # How many were found and accepted.
     unrecorded_gaps: tuple[bytes, ...] = ()
     """Gaps that a standby's log cannot take; to be published as messages of GAP_PREFIX."""
     snapshot_name: str | None = None  # Of a new slot; valid until the stream starts.
@@ -185,6 +186,7 @@ class _Source:
             watch=PublicationWatch(
                 self.connection, self.wanted.publication, publication, self.store_publication
             ),
+            gaps=len(gaps),
             unrecorded_gaps=self._record(gaps),
             snapshot_name=snapshot_name,
         )  # fmt: skip

@@ -20,9 +20,7 @@ STARTING = "starting"
 class Health:
     """What the main loop says of itself; may be read by another thread at any time."""
 
-    def __init__(
-        self, stalled_seconds: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, stalled_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._stalled_seconds = stalled_seconds
         self._clock = clock
         self._turned_at = clock()

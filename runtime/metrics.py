@@ -63,7 +63,7 @@ class StageMetrics:
 
     def ask(self, collector: Asked) -> None:
         """Have the collector asked at each scrape."""
-        self.registry.register(collector)  # type: ignore[arg-type] # It asks for its own class.
+        self.registry.register(collector)
 
     def counter(self, name: str, text: str, labels: Iterable[str] = ()) -> Counter:
         """Return a new counter; `_total` is added to its name."""

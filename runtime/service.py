@@ -11,27 +11,16 @@ import logging
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from runtime.errors import Stop
+from runtime.health import Health, StopEvent
 
 EXIT_DEFECT = 1
 EXIT_PERSON_MUST_ACT = 2
 
 log = logging.getLogger(__name__)
-
-
-def configure_logs(level: str) -> None:
-    """Write logs to standard error, one line each, times in UTC."""
-    formatter = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    formatter.default_time_format = "%Y-%m-%dT%H:%M:%S"
-    formatter.default_msec_format = "%s.%03dZ"
-    formatter.converter = time.gmtime
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
 def collect_garbage_less_often() -> None:
@@ -55,13 +44,13 @@ def exit_on_stop() -> Iterator[None]:
         sys.exit(EXIT_PERSON_MUST_ACT)
 
 
-def run(work: Callable[[threading.Event], None]) -> int:
+def run(work: Callable[[threading.Event], None], health: Health | None = None) -> int:
     """Run the stage's work until it returns, and return the process's exit code.
 
     The event is set by SIGTERM and SIGINT; work must look at it at least once a second and
-    return in order, with everything it acknowledged safe.
+    return in order, with everything it acknowledged safe. The health is told of each look.
     """
-    stopping = threading.Event()
+    stopping = threading.Event() if health is None else StopEvent(health)
 
     def stop(signal_number: int, _frame: object) -> None:
         log.info("stopping on %s", signal.Signals(signal_number).name)

@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -38,7 +38,13 @@ class StageSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    own_prefixes: ClassVar[tuple[str, ...]] = ("BEMI_KAFKA_", "BEMI_TOPIC_", "BEMI_LOG_")
+    own_prefixes: ClassVar[tuple[str, ...]] = (
+        "BEMI_KAFKA_",
+        "BEMI_TOPIC_",
+        "BEMI_LOG_",
+        "BEMI_METRICS_",
+        "BEMI_HEALTH_",
+    )
 
     kafka_bootstrap_servers: str = Field(
         "127.0.0.1:9092",
@@ -62,6 +68,30 @@ class StageSettings(BaseSettings):
         validation_alias="BEMI_LOG_LEVEL",
         pattern="^(DEBUG|INFO|WARNING|ERROR)$",
         description="DEBUG, INFO, WARNING or ERROR.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text",
+        validation_alias="BEMI_LOG_FORMAT",
+        description="`text`, a line for people, or `json`, an object a line.",
+    )
+    metrics_address: str = Field(
+        "",
+        validation_alias="BEMI_METRICS_ADDRESS",
+        pattern=r"^(|[A-Za-z0-9.-]+:\d{1,5}|\[[0-9A-Fa-f:]+\]:\d{1,5})$",
+        description=(
+            "Where `/metrics`, `/livez` and `/readyz` are served, `host:port`, as 127.0.0.1:9464; "
+            "nowhere where it is empty. Nobody is asked for a password there."
+        ),
+    )
+    health_stalled_seconds: float = Field(
+        300.0,
+        validation_alias="BEMI_HEALTH_STALLED_SECONDS",
+        ge=5,
+        description=(
+            "After how many seconds without a turn of its main loop a stage is not alive to "
+            "`/livez`. Waiting for Kafka or PostgreSQL to come back is no standing still, one "
+            "long statement is."
+        ),
     )
 
     @classmethod

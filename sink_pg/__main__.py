@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from functools import partial
 from threading import Event
 
 import click
 
-from runtime.service import collect_garbage_less_often, configure_logs, exit_on_stop, run
+from runtime.health import Health
+from runtime.logs import configure_logs
+from runtime.service import collect_garbage_less_often, exit_on_stop, run
 from schemas.topics import Topics
 from sink_pg.batch import BatchLimits
 from sink_pg.dead_letter_commands import dead_letters
 from sink_pg.delivery import Delivery, apply_migrations
 from sink_pg.kafka_reader import KafkaReader
+from sink_pg.metrics import SinkMetrics, watching
 from sink_pg.pg_writer import PgWriter
 from sink_pg.replay_command import replay_command
 from sink_pg.settings import SinkSettings
@@ -38,7 +40,11 @@ def main(context: click.Context) -> None:
 @main.command(name="run")
 def run_command() -> None:
     """Apply what migrations are missing, then store changes until told to stop."""
-    _exit_after(_deliver)
+    settings = _settings()
+    health, metrics = Health(settings.health_stalled_seconds), SinkMetrics()
+    deliver = partial(_deliver, metrics, health, settings)
+    with exit_on_stop(), watching(settings, metrics, health):
+        sys.exit(run(deliver, health))
 
 
 @main.command(name="migrate")
@@ -50,18 +56,19 @@ def run_command() -> None:
 )
 def migrate_command(is_adopting: bool) -> None:
     """Apply what migrations are missing, with a role that may create tables."""
-    _exit_after(partial(_migrate, is_adopting))
+    settings = _settings()
+    sys.exit(run(partial(_migrate, is_adopting, settings)))
 
 
-def _exit_after(work: Callable[[SinkSettings, Event], None]) -> None:
+def _settings() -> SinkSettings:
     with exit_on_stop():
         settings = SinkSettings.from_environ(os.environ)
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format, "sink")
     collect_garbage_less_often()
-    sys.exit(run(lambda stopping: work(settings, stopping)))
+    return settings
 
 
-def _deliver(settings: SinkSettings, stopping: Event) -> None:
+def _deliver(metrics: SinkMetrics, health: Health, settings: SinkSettings, stopping: Event) -> None:
     topic = Topics(settings.topic_prefix).changes
     limits = BatchLimits(
         rows=settings.batch_rows,
@@ -70,7 +77,7 @@ def _deliver(settings: SinkSettings, stopping: Event) -> None:
     )
     reader = KafkaReader(settings, topic)
     writer, upkeep = PgWriter(settings, topic), Upkeep(settings, stopping)
-    Delivery(reader, writer, upkeep, limits, stopping).run()
+    Delivery(reader, writer, upkeep, limits, stopping, metrics, health).run()
 
 
 def _migrate(is_adopting: bool, settings: SinkSettings, stopping: Event) -> None:

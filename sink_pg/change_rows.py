@@ -83,9 +83,14 @@ class ChangeRow(NamedTuple):
     record: Record
 
     @property
+    def committed_at(self) -> str:
+        """When it was committed, in the form its time is written in."""
+        return self.line.split(b"\t", _COMMITTED_AT + 1)[_COMMITTED_AT].decode()
+
+    @property
     def commit_day(self) -> str:
         """The day it was committed on, as 2026-01-31, by the clock its time is written in."""
-        return self.line.split(b"\t", _COMMITTED_AT + 1)[_COMMITTED_AT][:10].decode()
+        return self.committed_at[:10]
 
 
 def change_row(record: Record) -> ChangeRow:

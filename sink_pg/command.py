@@ -11,7 +11,8 @@ from threading import Event
 from rich.console import Console
 from rich.table import Table
 
-from runtime.service import configure_logs, exit_on_stop, run
+from runtime.logs import configure_logs
+from runtime.service import exit_on_stop, run
 from sink_pg.pg_connection import Connection, connect
 from sink_pg.settings import SinkSettings
 
@@ -27,7 +28,7 @@ def exit_after(work: Work) -> None:
     """
     with exit_on_stop():
         settings = SinkSettings.from_environ(os.environ)
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format, "sink")
 
     def connected(stopping: Event) -> None:
         with closing(connect(settings)) as connection:

@@ -25,9 +25,11 @@ from tenacity import RetryCallState
 
 from runtime.errors import Retry
 from runtime.retrying import log_retry, retrying
+from runtime.health import Health
 from sink_pg.batch import Batch, BatchLimits
 from sink_pg.kafka_reader import KafkaReader
 from sink_pg.pg_writer import PgWriter, Stored
+from sink_pg.metrics import SinkMetrics
 from sink_pg.upkeep import Upkeep
 
 POLL_SECONDS = 0.5
@@ -56,7 +58,11 @@ class Delivery:
     ) -> None:
         self._reader = reader
         self._upkeep = upkeep
+        metrics: SinkMetrics,
+        health: Health,
         self._writer = writer
+        self._metrics = metrics
+        self._health = health
         self._limits = limits
         self._stopping = stopping
         self._batch = Batch(limits, {})
@@ -123,9 +129,11 @@ class Delivery:
 
     def _store(self) -> None:
         self._finish_storing()
+        self._metrics.partitions.set(len(assigned))
+        self._health.ready()
         batch = self._batch
         self._upkeep.cover(batch.commit_days())
-        self._under_way = batch, self._storer.submit(self._writer.store, batch)
+        self._under_way = batch, self._storer.submit(self._metrics.timed, self._writer.store, batch)
         # Should it fail, this one is forgotten with it.
         self._batch = batch.next_batch()
 
@@ -144,12 +152,15 @@ class Delivery:
 
     def _start_over(self, state: RetryCallState) -> None:
         log_retry(state)
+        self._metrics.stored(stored)
         try:
             self._finish_storing()
         except Retry as error:
             log.info("the batch under way failed as well: %s", error)
         self._batch = Batch(self._limits, {})
         self._reader.hold()
+        self._metrics.retries.inc()
+        self._health.not_ready(str(state.outcome and state.outcome.exception()))
 
     def _keep_polling(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

@@ -185,6 +185,10 @@ FROM public.bemi_dead_letters ORDER BY id LIMIT %(limit)s;
 -- count_dead_letters --
 SELECT count(*) FROM public.bemi_dead_letters;
 
+-- waiting_dead_letters --
+SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8
+FROM public.bemi_dead_letters;
+
 -- dead_letter_ids --
 SELECT id FROM public.bemi_dead_letters
 WHERE %(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s::bigint[]) ORDER BY id;

@@ -6,8 +6,9 @@ import os
 
 import click
 
+from runtime.logs import configure_logs
 from runtime.range_command import ends_option, exit_after, from_time_option, parse_starts
-from runtime.service import configure_logs, exit_on_stop
+from runtime.service import exit_on_stop
 from runtime.topic_ranges import parse_place
 from sink_pg.replay import ReplayRequest, replay
 from sink_pg.settings import SinkSettings
@@ -64,5 +65,5 @@ def replay_command(
             into,
             is_replacing,
         )
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format, "sink")
     exit_after(lambda stopping: replay(settings, request, stopping).is_whole)

@@ -9,7 +9,8 @@ from threading import Event
 import click
 
 from runtime.errors import Retry
-from runtime.service import configure_logs, exit_on_stop, run
+from runtime.logs import configure_logs
+from runtime.service import exit_on_stop, run
 from runtime.topic_ranges import UnusablePlace, parse_moment
 from schemas.change_id import parse_lsn
 from sink_pg.errors import CannotCompare
@@ -68,7 +69,7 @@ def verify_command(
             None if to_lsn is None else _lsn(to_lsn),
             expect_ignored,
         )
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format, "sink")
     reports: list[int] = []
 
     def work(stopping: Event) -> None:

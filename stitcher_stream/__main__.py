@@ -15,7 +15,8 @@ import sys
 import click
 
 from runtime.errors import Stop
-from runtime.service import EXIT_DEFECT, EXIT_PERSON_MUST_ACT, configure_logs, exit_on_stop
+from runtime.logs import configure_logs
+from runtime.service import EXIT_DEFECT, EXIT_PERSON_MUST_ACT, exit_on_stop
 from stitcher_stream.restitch_command import restitch_command
 from stitcher_stream.settings import StitcherSettings
 
@@ -42,7 +43,7 @@ def run_command() -> None:
     """Stitch until told to stop."""
     with exit_on_stop():
         settings = StitcherSettings.from_environ(os.environ)
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format, "stitcher")
     if settings.log_level != "DEBUG":
         for library in _LIBRARIES:
             logging.getLogger(library).setLevel(logging.WARNING)

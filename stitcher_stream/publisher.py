@@ -153,6 +153,11 @@ class Publisher:
         self._producer = Producer({**publisher_configuration(settings), "error_cb": self._error})
         self._poller: asyncio.Task[None] | None = None
 
+    @property
+    def in_flight_bytes(self) -> int:
+        """Bytes of what was handed over whole and is not acknowledged yet."""
+        return self._in_flight_bytes
+
     async def room(self) -> None:
         """Wait until less is on its way than may be."""
         await self._room.wait()

@@ -6,8 +6,9 @@ import os
 
 import click
 
+from runtime.logs import configure_logs
 from runtime.range_command import ends_option, exit_after, from_time_option, parse_starts
-from runtime.service import configure_logs, exit_on_stop
+from runtime.service import exit_on_stop
 from runtime.topic_ranges import parse_place
 from stitcher_stream.settings import StitcherSettings
 
@@ -41,7 +42,7 @@ def restitch_command(
     with exit_on_stop():
         settings = StitcherSettings.from_environ(os.environ)
         places = (parse_starts(from_offsets, from_time), tuple(map(parse_place, ends)))
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format, "stitcher")
     # What it needs takes a while to import; --help and a wrong setting need not wait for it.
     from stitcher_stream.restitch import RestitchRequest, restitch
 

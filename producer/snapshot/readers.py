@@ -31,7 +31,7 @@ from producer.snapshot.marks import Mark, Reading
 from producer.snapshot.table_records import TableRecords
 from producer.table_shape import TableShape
 from runtime.errors import StageError
-from runtime.service import configure_logs
+from runtime.logs import LogFormat, configure_logs
 from schemas.topics import Headers
 
 WAIT_SECONDS = 0.2
@@ -62,6 +62,7 @@ class ReaderStart:
     reading: Reading
     tables: Mapping[int, SnapshotTable]
     log_level: str = "INFO"
+    log_format: LogFormat = "text"
 
 
 class _Rows(NamedTuple):
@@ -148,7 +149,7 @@ def _read_chunks(pipe: Pipe, start: ReaderStart) -> None:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, signal.SIG_IGN)  # The parent decides.
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    configure_logs(start.log_level)
+    configure_logs(start.log_level, start.log_format, "producer")
     try:
         parts = start.make_parts()
         with closing(parts.connection):

@@ -28,7 +28,7 @@ from producer.snapshot.shared_snapshot import READ_OPTIONS, Connection
 from producer.snapshot.state import SnapshotStore, Step
 from producer.table_shape import TableRules, TableShape, shape
 from runtime.kafka_topics import TopicSpec, ensure_topics
-from runtime.service import configure_logs
+from runtime.logs import configure_logs
 from schemas.change_id import parse_lsn
 from schemas.topics import Topics
 
