@@ -3,6 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# What pyproject.toml has compiled: installed anew when one of them changes.
+COMPILED := $(shell sed -n 's|^    "/\(producer/.*\.py\)",$$|\1|p' pyproject.toml)
+# The tests of what is compiled: they pass with the sources alone, too.
+BOTH_FORMS := change_events compiled pgoutput pgoutput_properties row_events_properties
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
@@ -22,6 +26,7 @@ check: $(INSTALLED) ## Format, lint, types, unit and architecture tests; under a
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(PYTEST) tests/unit tests/architecture
+	BEMI_INTERPRETED=1 $(PYTEST) $(addprefix tests/unit/producer/test_,$(BOTH_FORMS:=.py))
 
 faults: $(INSTALLED) ## Kill, cut and restart every part under load, and compare
 	$(PYTEST) tests/faults
@@ -40,11 +45,17 @@ clean-up: ## Remove what `make up` and the tests keep: .bemi with all databases 
 		&& $(BIN)/python -m deploy.local clean; fi
 
 # The stamp is written last, so an installation that was interrupted is done again.
-$(INSTALLED): pyproject.toml constraints.txt django_bemi/pyproject.toml
+# A C compiler makes the producer twice as fast; without one it is installed as it is.
+$(INSTALLED): pyproject.toml constraints.txt django_bemi/pyproject.toml $(COMPILED)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and \
 		"Python 3.10 or newer is needed: install it, then make PYTHON=python3.x ...")'
 	@echo "installing into .venv; the first time takes about a minute"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		-c constraints.txt -e '.[dev]' -e ./django_bemi
+	@compiles=$$($(BIN)/python -c 'import pathlib, shutil, sysconfig; \
+		header = pathlib.Path(sysconfig.get_path("include"), "Python.h"); \
+		print(int(bool(shutil.which("cc")) and header.exists()))'); \
+	[ "$$compiles" = 1 ] || { rm -f producer/*.so *__mypyc*.so; \
+		echo "no C compiler, or no headers of Python (python3-dev): the producer stays interpreted"; }; \
+	HATCH_BUILD_HOOK_ENABLE_MYPYC=$$compiles $(BIN)/python -m pip install --quiet \
+		--disable-pip-version-check -c constraints.txt -e '.[dev]' -e ./django_bemi
 	@touch $@

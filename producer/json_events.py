@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from producer.cell_forms import CellForm
 from producer.connect_schema import STRUCT, ConnectSchema, encode_json, json_value, schema_node
 from producer.envelope_schema import (
     HEARTBEAT_KEY,
@@ -31,14 +32,7 @@ from producer.event_writer import (
     RelationEvents,
     WriterOptions,
 )
-from producer.json_row_code import (
-    MOST_COLUMNS,
-    EventCode,
-    JsonFields,
-    RowEvent,
-    compile_event,
-    compile_json_object,
-)
+from producer.json_rows import JsonFields, JsonObject, JsonRows, RowEvent
 from producer.open_transaction import OpenTransaction
 from producer.pgoutput import LogicalMessage
 from producer.relations import RelationRows
@@ -71,16 +65,14 @@ class JsonRelation(RelationEvents):
         row = JsonFields(tuple((names[number], number) for number in shape.written))
         key = JsonFields(tuple((names[number], number) for number in shape.key))
         before = _old_fields(shape, row, options)
-        self._row = compile_json_object(row)
-        self._before = compile_json_object(before)
+        self._row = JsonObject(row)
+        self._before = JsonObject(before)
         self._key = self._old_key = None
         keys = None
         if shape.key:
             keys = key, _with_zeros(shape, key) if options.modes.debezium_values else key
-            self._key, self._old_key = (compile_json_object(fields) for fields in keys)
-        self._event: EventCode | None = None
-        if len(codecs) <= MOST_COLUMNS:
-            self._event = compile_event(codecs, row, before, keys)
+            self._key, self._old_key = (JsonObject(fields) for fields in keys)
+        self._rows = JsonRows(codecs, row, before, keys)
         adjust = options.adjust_schema_name
         self.key_frame = _NO_FRAME
         key_schema = shape.key_schema(adjust(f"{topic}.Key"), options.adjust_field_name)
@@ -93,30 +85,29 @@ class JsonRelation(RelationEvents):
 
     def event(self, data: bytes, text: Text, at: int) -> RowEvent:
         """Return what the row message that begins at `at` says."""
-        if self._event is not None:
-            try:
-                return self._event(data, text, at)
-            except MALFORMED:
-                pass  # Or not made for it: the slow way knows.
-        return super().event(data, text, at)
+        try:
+            return self._rows.event(data, text, at)
+        except MALFORMED:
+            # Or not made for it: the slow way knows.
+            return super().event(data, text, at)
 
     def key(self, cells: Cells) -> Text | None:
         """Return the row's key as a JSON object in the key's order, or None without a key."""
-        return None if self._key is None else self._key(cells)
+        return None if self._key is None else self._key.write(cells)
 
     def old_key(self, cells: Cells, is_full: bool) -> Text | None:
         """Return an old row's key: of all of it, or of what was sent."""
         if is_full or self._old_key is None:
             return self.key(cells)
-        return self._old_key(cells)
+        return self._old_key.write(cells)
 
     def row(self, cells: Cells) -> Text:
         """Return the whole row as a JSON object."""
-        return self._row(cells)
+        return self._row.write(cells)
 
     def before(self, cells: Cells, is_full: bool) -> Text:
         """Return the old row as a JSON object: whole, or what was sent of it."""
-        return self._row(cells) if is_full else self._before(cells)
+        return self._row.write(cells) if is_full else self._before.write(cells)
 
 
 class JsonEvents:
@@ -317,9 +308,8 @@ def _codec(column: ShapedColumn, options: WriterOptions) -> CellCodec:
     if kind.unavailable is not None:
         unavailable = _value_text(schema, rule.of_value(kind.unavailable))
     parse, of_value = kind.parse, rule.of_value
-    return CellCodec(
-        kind, lambda text: _value_text(schema, of_value(parse(text))), null, unavailable
-    )
+    form = CellForm(lambda text: _value_text(schema, of_value(parse(text))))
+    return CellCodec(kind, form.encode, null, unavailable, form)
 
 
 def _old_fields(shape: TableShape, row: JsonFields, options: WriterOptions) -> JsonFields:

@@ -51,8 +51,7 @@ class Commit(NamedTuple):
     commit_time_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column as the server describes it before the rows that have it."""
 
     name: str
@@ -61,8 +60,7 @@ class Column:
     is_identity: bool  # Part of the replica identity: sent with old rows.
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(NamedTuple):
     """What the rows with this oid look like from here on."""
 
     oid: int

@@ -2,7 +2,7 @@
 
 A row arrives as TupleData: for each column a kind and, for a value, its length and text. A loop
 over the columns that calls an encoder for each takes twice as long as straight-line code for
-the relation's columns, which loops over nothing and has the frequent types' encoders in place.
+the relation's columns, which loops over nothing.
 The code is made of column numbers and of the lines below only: no name from the database is
 ever part of it.
 
@@ -18,11 +18,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from json.encoder import encode_basestring
 from typing import Any, Final, cast
 
+from producer.cell_forms import CellForm, cell_form
 from producer.column_types.column_type import ColumnType
-from producer.inline_forms import inline_form
 
 Text = str
 Cell = Any
@@ -51,20 +50,16 @@ class CellCodec:
     null: Cell
     unavailable: Cell
     """Stands for a value that was not sent: stored out of line and unchanged."""
-    form: str | None = None
-    """An expression over `value`, the Text, that does what `encode` does; see `inline_forms`."""
+    form: CellForm | None = None
+    """Does what `encode` does, of a value's Text; where cells are JSON each column has one."""
 
 
 def json_cell_codec(
     column_type: ColumnType, *, null: Text = "null", unavailable: Text
 ) -> CellCodec:
     """Return the codec whose cells are JSON."""
-    encode_json = column_type.encode_json
-
-    def encode(text: bytes) -> Text:
-        return encode_json(text).decode("latin-1")
-
-    return CellCodec(column_type, encode, null, unavailable, inline_form(column_type))
+    form = cell_form(column_type)
+    return CellCodec(column_type, form.encode, null, unavailable, form)
 
 
 LEFT_OUT: Final = CellCodec(None, None, None, None)
@@ -99,11 +94,7 @@ def compile_row_decoder(codecs: Sequence[CellCodec]) -> DecodeRow:
     A column that is left out has the cell None.
     """
     lines = [_HEAD.format(count=len(codecs))]
-    names: dict[str, Any] = {
-        "uint32": struct.Struct(">I").unpack_from,
-        "quote": encode_basestring,
-        "booleans": {"t": "true", "f": "false"},
-    }
+    names: dict[str, Any] = {"uint32": struct.Struct(">I").unpack_from}
     for number, codec in enumerate(codecs):
         names[f"null{number}"] = codec.null
         if codec.encode is None:
@@ -111,8 +102,8 @@ def compile_row_decoder(codecs: Sequence[CellCodec]) -> DecodeRow:
         elif codec.form is None:
             assignment = f"v{number} = encode{number}(data[start:at])"
         else:
-            value = f"value = text[start:at]\n        v{number} = "
-            assignment = value + codec.form.format(call=f"encode{number}(data[start:at])")
+            assignment = f"v{number} = cell{number}(text[start:at])"
+            names[f"cell{number}"] = codec.form.cell
         names[f"encode{number}"] = codec.encode
         lines.append(_COLUMN.format(number=number, assignment=assignment))
     values = "".join(f"v{number}, " for number in range(len(codecs)))

@@ -6,6 +6,10 @@ import signal
 
 import pytest
 
+from tests import compiled
+
+compiled.choose()
+
 pytest_plugins = [
     "tests.fixtures.servers",
     "tests.fixtures.postgres",

@@ -17,7 +17,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from json.encoder import encode_basestring
 from typing import Any, Final, TypedDict, cast
 
 from producer.row_codec import Cell, CellCodec, Text
@@ -95,8 +94,6 @@ def compile_read_lines(
     """
     names: dict[str, Any] = {
         "read_slowly": read_slowly,
-        "quote": encode_basestring,
-        "booleans": {"t": "true", "f": "false"},
         "unquoted": _unquoted_text,
         "CONTROLS": _CONTROLS,
         "DELIMITER": DELIMITER.decode(),
@@ -148,15 +145,18 @@ def _assignment(column: CopiedColumn, names: dict[str, Any]) -> str:
         if codec.null != NULL.decode():
             code += f"            if v{number} == 'null': v{number} = null{number}\n"
         return code
-    names[f"encode{number}"] = codec.encode
-    call = f"encode{number}(value.encode('latin-1'))"
-    form = call if codec.form is None else codec.form.format(call=call)
+    if codec.form is None:
+        names[f"encode{number}"] = codec.encode
+        cell = f"encode{number}(value.encode('latin-1'))"
+    else:
+        names[f"cell{number}"] = codec.form.cell
+        cell = f"cell{number}(value)"
     return (
         f"            value = v{number}\n"
         f"            if value == 'null': v{number} = null{number}\n"
         "            else:\n"
         "                if value[:1] == '\"': value = unquoted(value)\n"
-        f"                v{number} = {form}\n"
+        f"                v{number} = {cell}\n"
     )
 
 
