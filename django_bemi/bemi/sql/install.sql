@@ -151,6 +151,24 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $bemi$
         )
 $bemi$;
 
+-- Takes the triggers of bemi-django away from a table: it put them on every one.
+CREATE OR REPLACE FUNCTION bemi_function_schema._bemi_drop_row_triggers(relation oid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $bemi$
+DECLARE
+    old_trigger name;
+BEGIN
+    FOR old_trigger IN
+        SELECT t.tgname FROM pg_trigger AS t
+        WHERE t.tgrelid = relation AND starts_with(t.tgname, '_bemi_row_trigger_')
+            AND t.tgparentid = 0
+    LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', old_trigger, relation::regclass);
+    END LOOP;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE NOTICE 'bemi: table % keeps the triggers of bemi-django: only its owner can drop them', relation::regclass;
+END
+$bemi$;
+
 -- Gives one table its trigger and its replica identity, and takes away row triggers of
 -- bemi-django. Tells by a NOTICE and false when the role is not allowed to.
 --
@@ -162,7 +180,6 @@ DECLARE
     wants_full boolean := bemi_function_schema._bemi_wants_full(relation);
     target text;
     identity_before text;
-    old_trigger name;
 BEGIN
     SELECT format('%I.%I', n.nspname, c.relname),
         coalesce(
@@ -206,13 +223,7 @@ BEGIN
         target,
         identity_before
     );
-    FOR old_trigger IN
-        SELECT t.tgname FROM pg_trigger AS t
-        WHERE t.tgrelid = relation AND starts_with(t.tgname, '_bemi_row_trigger_')
-            AND t.tgparentid = 0
-    LOOP
-        EXECUTE format('DROP TRIGGER %I ON %s', old_trigger, target);
-    END LOOP;
+    PERFORM bemi_function_schema._bemi_drop_row_triggers(relation);
     RETURN true;
 EXCEPTION WHEN insufficient_privilege THEN
     RAISE NOTICE 'bemi: table % is not tracked with its context: only its owner can add the trigger', target;
@@ -246,7 +257,8 @@ EXCEPTION WHEN insufficient_privilege OR undefined_object OR wrong_object_type T
 END
 $bemi$;
 
--- Covers every table that lacks something and uncovers those that are ignored since. With
+-- Covers every table that lacks something, uncovers those that are ignored since, and takes
+-- bemi-django's triggers from those that are not tracked, as the pipeline's own. With
 -- commit_each each table is a transaction of its own, so no lock is held for longer than one
 -- table takes; that works only where the CALL is not inside a transaction.
 CREATE OR REPLACE PROCEDURE bemi_function_schema._bemi_cover_tables(commit_each boolean)
@@ -272,6 +284,16 @@ BEGIN
         ORDER BY t.tgrelid
     LOOP
         PERFORM bemi_function_schema._bemi_uncover_table(relation);
+        IF commit_each THEN
+            COMMIT;
+        END IF;
+    END LOOP;
+    FOR relation IN
+        SELECT DISTINCT t.tgrelid FROM pg_catalog.pg_trigger AS t
+        WHERE pg_catalog.starts_with(t.tgname, '_bemi_row_trigger_') AND t.tgparentid = 0
+        ORDER BY t.tgrelid
+    LOOP
+        PERFORM bemi_function_schema._bemi_drop_row_triggers(relation);
         IF commit_each THEN
             COMMIT;
         END IF;
