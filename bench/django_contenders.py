@@ -6,6 +6,7 @@ choice: this one, or an environment under `.bemi` into which the peers are insta
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class Contender:
     @property
     def database(self) -> str:
         """Name its database."""
-        return "bench_" + self.name.replace(" ", "_").replace("-", "_")
+        return "bench_" + re.sub("[^a-z]+", "_", self.name.lower())
 
 
 BASE = "plain, FULL"
@@ -66,6 +67,7 @@ CONTENDERS = [
     Contender(BASE, "plain", is_identity_full=True),
     Contender(BASE_AGAIN, "plain", is_identity_full=True),
     Contender(OURS, "bemi", count_records=FROM_WAL),
+    Contender(f"{OURS} without SQL", "bemi-without-sql", count_records=FROM_WAL),
     Contender("bemi-django", "bemi", "bemi-django", is_identity_full=True, count_records=FROM_WAL),
     Contender(
         "pghistory by row",

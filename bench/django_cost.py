@@ -1,9 +1,10 @@
 """`python -m bench django`: what it costs a Django site to have its changes recorded.
 
 The same views on the same server for each contender, turn by turn: each has a process and a
-database of its own, and only one of them works at a time. Seconds and bytes of WAL are measured
-around the operation alone. Ratios are of the same round, to a plain site whose table has REPLICA
-IDENTITY FULL; a second site of that kind shows how far two equal ones are apart.
+database of its own, and only one of them works at a time. Measured around the operation alone are
+seconds, seconds of processor (the site's and its backend's) and bytes of WAL. Ratios are of the
+same round, to a plain site whose table has REPLICA IDENTITY FULL; a second site of that kind shows
+how far two equal ones are apart.
 
 fsync and full-page images are off: a disk's waits would hide the difference in time, and where a
 checkpoint falls that in bytes. Before measuring, each contender shows what it records.
@@ -38,11 +39,12 @@ from deploy.local.postgres import LocalPostgres
 SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
-    "autovacuum": "off",  # Each turn is vacuumed before.
+    "autovacuum": "off",
     "checkpoint_timeout": "1h",
 }
 SPARE_ROWS = 1_000  # For the operation `delete`.
 SLOT_SUFFIX = "_records"
+QUERYSET_UPDATE = "queryset_update"
 REQUEST = "request"
 ROWS_OF_REQUEST = 2
 
@@ -64,7 +66,7 @@ def operations(rows: int, repeats: int) -> list[Operation]:
         Operation("update", "update", repeats, repeats),
         Operation("delete", "delete", repeats, repeats),
         Operation("bulk_create", "bulk_create", 1_000, 1_000),
-        Operation("queryset_update", "queryset.update", rows, rows),
+        Operation(QUERYSET_UPDATE, "queryset.update", rows, rows),
         Operation(REQUEST, "request", repeats, repeats * ROWS_OF_REQUEST),
     ]
 
@@ -74,6 +76,7 @@ class Cost:
     """What a turn took."""
 
     seconds: float
+    cpu_seconds: float
     wal_bytes: float
 
 
@@ -96,12 +99,12 @@ class Site:
 
     def turn(self, operation: Operation) -> Cost:
         """Let the site do it once, on a table as it was at the beginning."""
-        self._reset()
+        self._reset(operation)
         return self._do(operation)
 
     def records_of(self, operation: Operation) -> int:
         """Return of how many rows it recorded that this changed them."""
-        self._reset()
+        self._reset(operation)
         count, slot = self.contender.count_records, self.contender.database + SLOT_SUFFIX
         if count is None:
             return 0
@@ -121,8 +124,7 @@ class Site:
             file=self._questions,
             flush=True,
         )
-        answer = self._answer()
-        return Cost(answer["seconds"], answer["wal_bytes"])
+        return Cost(**self._answer())
 
     def _answer(self) -> dict[str, Any]:
         line = self._answers.readline()
@@ -137,16 +139,18 @@ class Site:
         if self.contender.is_identity_full:
             self._connection.execute("ALTER TABLE site_order REPLICA IDENTITY FULL")
         self._insert(1, self._rows)
+        self._connection.execute("VACUUM ANALYZE site_order")
         self._connection.execute(
             "SELECT setval(pg_get_serial_sequence('site_order', 'id'), 1000000000)"
         )
 
-    def _reset(self) -> None:
+    def _reset(self, operation: Operation) -> None:
         self._connection.execute("DELETE FROM site_order WHERE id > %s", [self._rows])
         self._insert(self._rows + 1, self._rows + SPARE_ROWS)
         if self.contender.history is not None:
             self._connection.execute(f"TRUNCATE {self.contender.history} CASCADE".encode())
-        self._connection.execute("VACUUM ANALYZE site_order")
+        if operation.name == QUERYSET_UPDATE:
+            self._connection.execute("VACUUM site_order")
 
     def _insert(self, first: int, last: int) -> None:
         self._connection.execute(
@@ -218,6 +222,7 @@ def _print(
 ) -> None:
     names = [contender.name for contender in CONTENDERS]
     seconds = {key: [cost.seconds for cost in found] for key, found in costs.items()}
+    cpu = {key: [cost.cpu_seconds for cost in found] for key, found in costs.items()}
     wal = {key: [cost.wal_bytes for cost in found] for key, found in costs.items()}
     labels = [operation.label for operation in every_operation]
     print_table(
@@ -230,7 +235,7 @@ def _print(
         ],
     )
     ratios = {}
-    for title, values in (("time", seconds), ("WAL", wal)):
+    for title, values in (("time", seconds), ("CPU", cpu), ("WAL", wal)):
         ratios[title] = {
             name: {
                 o.name: ratio(values[name, o.name], values[BASE, o.name]) for o in every_operation
@@ -256,6 +261,7 @@ def _print(
         seconds[BASE, REQUEST],
         "s of typical requests",
         time=ratios["time"],
+        cpu=ratios["CPU"],
         wal=ratios["WAL"],
         records={name: {o.name: records[name, o.name] for o in every_operation} for name in names},
     )

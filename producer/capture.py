@@ -18,7 +18,7 @@ from producer.assembly import Assembly, assemble
 from producer.catalog import Catalog
 from producer.change_events import ChangeEvents, Record
 from producer.connections import MILLISECONDS, avro_serializer, kafka_client
-from producer.errors import MalformedMessage, from_psycopg
+from producer.errors import MalformedMessage, SlotInUse, from_psycopg
 from producer.kafka_publisher import KafkaPublisher
 from producer.metrics import ProducerMetrics
 from producer.offset_store import OffsetWriter, offset_key, publication_key
@@ -58,6 +58,10 @@ def capture(
     def attempt() -> CaptureSession:
         try:
             return _open_session(settings, run, stopping)
+        except SlotInUse:
+            # A warm standby: ready for what it is there for.
+            health.ready()
+            raise
         except Retry as error:
             health.not_ready(str(error))
             metrics.failed_starts.inc()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from producer.assembly import Assembly
 from producer.connections import connect_sql, connect_stream, kafka_client, wanted_source
+from producer.errors import SlotInUse
 from producer.metrics import ProducerMetrics
 from producer.offset_store import OffsetStore, offset_key
 from producer.pipeline_topics import PipelineTopics
@@ -72,6 +73,12 @@ def open_source(
         stream = stack.enter_context(closing(connect_stream(settings)))
         # The slot before the store: see check_start.
         slot = look_at_server(sql, settings.slot_name)
+        if slot is not None and slot.reader_pid is not None:
+            # Before anything dear is opened: a standby looks each second, for as long as it lives.
+            raise SlotInUse(
+                f"replication slot {slot.name} is active for PID {slot.reader_pid}; this producer "
+                "stands by until that one ends"
+            )
         store = stack.enter_context(
             closing(OffsetStore.open(kafka_client(settings), assembly.topics.producer_offsets))
         )

@@ -30,6 +30,7 @@ from producer.settings import ProducerSettings
 from runtime.errors import Retry, Stop
 
 LONGEST_PAUSE_SECONDS = 10.0
+STANDBY_PAUSE_SECONDS = 1.0  # The most by which a standby is late to take over.
 MOST_JITTER_SECONDS = 1.0
 
 T = TypeVar("T")
@@ -62,12 +63,26 @@ def until_it_opens(
         wait=_pauses(settings),
         stop=stop_any(stop_when_event_set(stopping), *_limits(settings)),
         sleep=sleep_using_event(stopping),
-        before_sleep=lambda state: log.warning(
-            "cannot capture yet, trying again: %s", _error(state)
-        ),
+        before_sleep=_SayWhy(),
         retry_error_callback=give_up,
     )
     return attempts(open_session)
+
+
+class _SayWhy:
+    """Logs what is waited for: each attempt, but a standby's waiting only when it begins."""
+
+    def __init__(self) -> None:
+        self._said: str | None = None
+
+    def __call__(self, state: RetryCallState) -> None:
+        """Log the error of the attempt."""
+        error = _error(state)
+        if not isinstance(error, SlotInUse):
+            log.warning("cannot capture yet, trying again: %s", error)
+        elif str(error) != self._said:
+            log.info("waiting: %s", error)
+        self._said = str(error)
 
 
 def _limits(settings: ProducerSettings) -> list[stop_base]:
@@ -98,9 +113,11 @@ def _pauses(settings: ProducerSettings) -> Callable[[RetryCallState], float]:
     usual = growing + wait_random(0, min(first_seconds, MOST_JITTER_SECONDS))
 
     def pause_seconds(state: RetryCallState) -> float:
-        if isinstance(_error(state), SlotInUse) and settings.slot_max_retries >= 0:
+        if not isinstance(_error(state), SlotInUse):
+            return usual(state)
+        if settings.slot_max_retries >= 0:
             return settings.slot_retry_delay_ms / MILLISECONDS
-        return usual(state)
+        return min(first_seconds, STANDBY_PAUSE_SECONDS)
 
     return pause_seconds
 

@@ -43,6 +43,7 @@ class SlotState:
     invalidation: str | None = None
     """Why the slot can never be read again, in the server's word for it."""
     failover: bool = False  # Standbys take it over: PostgreSQL 17 and later.
+    reader_pid: int | None = None  # The server process that streams it to somebody just now.
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> SlotState:
@@ -63,6 +64,7 @@ class SlotState:
             confirmed_lsn=None if confirmed is None else parse_lsn(confirmed),
             invalidation=invalidation,
             failover=bool(row.get("failover")),
+            reader_pid=row.get("active_pid"),
         )
 
 

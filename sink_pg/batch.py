@@ -102,10 +102,13 @@ class Batch:
     def is_full(self, now: float) -> bool:
         """Return whether it is time to store the batch; an empty one is never full."""
         return self._records > 0 and (
-            self._records >= self._limits.rows
-            or self._bytes >= self._limits.bytes
-            or now - self._first_at >= self._limits.age_seconds
+            self.is_at_limit or now - self._first_at >= self._limits.age_seconds
         )
+
+    @property
+    def is_at_limit(self) -> bool:
+        """Whether no more may be read into it."""
+        return self._records >= self._limits.rows or self._bytes >= self._limits.bytes
 
     def seconds_left(self, now: float, when_empty: float) -> float:
         """Return how long the batch may wait for more before its age makes it full."""

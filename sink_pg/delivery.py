@@ -6,7 +6,8 @@
 
 While one batch is stored, by another thread, the next is read and made into rows: PostgreSQL and
 Python work at the same time. One batch is under way at most, and whatever looks at watermarks
-waits for it first.
+waits for it first. Until it is stored the next one grows, whatever its age: where PostgreSQL is
+what limits, batches are large.
 
 There is one way out of every failure that heals: forget the batch, wait (and keep polling,
 so that the partitions are kept), read the watermarks, go on from them. It is right after a
@@ -24,15 +25,17 @@ from threading import Event
 from tenacity import RetryCallState
 
 from runtime.errors import Retry
-from runtime.retrying import log_retry, retrying
 from runtime.health import Health
+from runtime.retrying import log_retry, retrying
 from sink_pg.batch import Batch, BatchLimits
 from sink_pg.kafka_reader import KafkaReader
-from sink_pg.pg_writer import PgWriter, Stored
 from sink_pg.metrics import SinkMetrics
+from sink_pg.pg_writer import PgWriter, Stored
 from sink_pg.upkeep import Upkeep
 
 POLL_SECONDS = 0.5
+STORING_POLL_SECONDS = 0.005
+"""How long reading waits for more before it looks whether the batch under way is stored."""
 
 log = logging.getLogger(__name__)
 
@@ -55,14 +58,14 @@ class Delivery:
         upkeep: Upkeep,
         limits: BatchLimits,
         stopping: Event,
-    ) -> None:
-        self._reader = reader
-        self._upkeep = upkeep
         metrics: SinkMetrics,
         health: Health,
-        self._writer = writer
+    ) -> None:
         self._metrics = metrics
         self._health = health
+        self._reader = reader
+        self._upkeep = upkeep
+        self._writer = writer
         self._limits = limits
         self._stopping = stopping
         self._batch = Batch(limits, {})
@@ -106,14 +109,17 @@ class Delivery:
         if self._reader.assigned is not None and not self._reader.is_positioned:
             self._position(self._reader.assigned)
         now = time.monotonic()
+        seconds = self._batch.seconds_left(now, when_empty=POLL_SECONDS)
+        if self._under_way is not None:
+            seconds = max(seconds, STORING_POLL_SECONDS)
         records = self._reader.read(
-            self._batch.room, self._batch.seconds_left(now, when_empty=POLL_SECONDS)
+            self._batch.room, seconds, is_gathering=not self._batch.is_empty
         )
         if not self._reader.is_positioned:
             return
         now = time.monotonic()
         self._batch.add(records, now)
-        if self._batch.is_full(now):
+        if self._batch.is_full(now) and (self._under_way is None or self._batch.is_at_limit):
             self._store()
 
     def _position(self, assigned: frozenset[int]) -> None:
@@ -123,14 +129,14 @@ class Delivery:
             {partition: mark.next_offset for partition, mark in watermarks.items()}
         )
         self._batch = Batch(self._limits, watermarks)
+        self._metrics.partitions.set(len(assigned))
+        self._health.ready()
         if not self._is_ready:
             self._is_ready = True
             log.info("ready")
 
     def _store(self) -> None:
         self._finish_storing()
-        self._metrics.partitions.set(len(assigned))
-        self._health.ready()
         batch = self._batch
         self._upkeep.cover(batch.commit_days())
         self._under_way = batch, self._storer.submit(self._metrics.timed, self._writer.store, batch)
@@ -146,21 +152,21 @@ class Delivery:
         self._reader.stored(
             {advance.partition: advance.watermark.next_offset for advance in batch.advances()}
         )
+        self._metrics.stored(stored)
         log.debug("stored %d rows, dropped %d redelivered", stored.rows, stored.redelivered)
         if stored.dead_letters:
             log.warning("put %d records aside in bemi_dead_letters", stored.dead_letters)
 
     def _start_over(self, state: RetryCallState) -> None:
         log_retry(state)
-        self._metrics.stored(stored)
+        self._metrics.retries.inc()
+        self._health.not_ready(str(state.outcome and state.outcome.exception()))
         try:
             self._finish_storing()
         except Retry as error:
             log.info("the batch under way failed as well: %s", error)
         self._batch = Batch(self._limits, {})
         self._reader.hold()
-        self._metrics.retries.inc()
-        self._health.not_ready(str(state.outcome and state.outcome.exception()))
 
     def _keep_polling(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

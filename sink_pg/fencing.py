@@ -6,7 +6,8 @@ gone, which takes TCP two hours by default, or for ever where the machine still 
 frozen process. No timeout of the server's ends a COPY that waits for its data.
 
 Ending it loses nothing: who waits for the lock was given the partitions by the group, and what
-was not committed is read again from the watermark.
+was not committed is read again from the watermark. Nobody is ended but who holds the watermark
+of these very partitions of this topic: several sinks may share a destination.
 """
 
 from __future__ import annotations

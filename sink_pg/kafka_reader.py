@@ -124,18 +124,20 @@ class KafkaReader:
         if self._assigned:
             self._joined.assign([])
 
-    def read(self, max_records: int, timeout_seconds: float) -> list[Record]:
+    def read(
+        self, max_records: int, timeout_seconds: float, *, is_gathering: bool = False
+    ) -> list[Record]:
         """Return the records at hand, at most so many, waiting only while there is none.
+
+        Whoever is gathering waits for the whole time unless there are as many before: one call
+        instead of one for each that comes.
 
         Rebalances happen in here: look at `is_positioned` before using what it returned.
         """
         consumer = self._joined
         self._commit_sometimes()
-        first = consumer.poll(timeout_seconds)
-        if first is None:
-            return []
-        messages = [first]
-        if max_records > 1:
+        messages = consumer.consume(max_records if is_gathering else 1, timeout_seconds)
+        if messages and not is_gathering and max_records > 1:
             messages += consumer.consume(max_records - 1, timeout=0)
         return [
             self._record(message)

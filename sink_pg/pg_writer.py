@@ -158,6 +158,10 @@ class PgWriter:
         if known:
             moved |= self._moved(connection, "advance_watermarks", known)
         if new:
+            partitions = [advance.partition for advance in new]
+            connection.execute(
+                statement("hold_first_progress"), {"topic": self._topic, "partitions": partitions}
+            )
             moved |= self._moved(connection, "insert_watermarks", new)
         lost = [advance.partition for advance in advances if advance.partition not in moved]
         if lost:

@@ -41,7 +41,6 @@ from stitcher_stream.settings import StitcherSettings
 from stitcher_stream.stitch import (
     START,
     State,
-    WalRecord,
     after_unreadable,
     committable_offset,
 )
@@ -52,8 +51,8 @@ QUEUED_BATCHES = 4
 
 HEARTBEAT_SECONDS = 3.0
 REQUEST_TIMEOUT_SECONDS = 90.0
-TICK_SECONDS = 1.0
 DEAD_LETTERS_PARTITION = 0
+TICK_SECONDS = 1.0
 
 LEFT_OUT_LOG_SECONDS = 60.0
 """How often the changes that the rules left out are told in the log."""
@@ -83,24 +82,24 @@ class Stitching:
         self._encode: Encode = encode_change
         self._positions: dict[int, Position] = {}
         self._deliveries: set[asyncio.Task[None]] = set()
+        self._publisher: Publisher | None = None
         self._health = Health(settings.health_stalled_seconds)
         self._metrics = StitcherMetrics()
         self._watch = ExitStack()
         self._ticking: asyncio.Task[None] | None = None
-        self._publisher: Publisher | None = None
         self._is_ready = False
 
     async def prepare(self) -> None:
+        """Wait until there is something to read and it is known how to write."""
         self._ticking = asyncio.create_task(self._tick())
         self._watch.enter_context(watching(self._settings, self._metrics, self._health))
-        """Wait until there is something to read and it is known how to write."""
         self._encode = await prepare(self._settings)
+
     async def _tick(self) -> None:
         """Show that the event loop turns; whatever hangs in it hangs this, too."""
         while True:
             self._health.turned()
             await asyncio.sleep(TICK_SECONDS)
-
 
     async def run(self, app: BatchApp, stream: Any) -> None:
         """Stitch until the stream ends. Any error ends the worker."""
@@ -111,8 +110,8 @@ class Stitching:
             self._deliveries.add(task)
             task.add_done_callback(self._deliveries.discard)
 
-        self._metrics.in_flight_bytes.set_function(lambda: publisher.in_flight_bytes)
         publisher = self._publisher = Publisher(self._settings, fail)
+        self._metrics.in_flight_bytes.set_function(lambda: publisher.in_flight_bytes)
         async for event in stream.noack().events():
             await publisher.room()
             delivery = await self._stitch(event.value, publisher)
@@ -128,13 +127,12 @@ class Stitching:
         max_value_bytes = self._settings.kafka_max_message_bytes - 1024  # For key and framing.
         delivery = Delivery(asyncio.get_running_loop())
         state = self._state_before(batch)
+        dead_letters: list[DeadLetter] = []
         counts, left_out = BatchCounts(), self._left_out
         ignored, dropped = left_out.ignored, left_out.dropped
-        dead_letters: list[DeadLetter] = []
         send = publisher.sender(self._topics.changes, partition, delivery)
         put_aside = publisher.sender(self._topics.dead_letters, DEAD_LETTERS_PARTITION, delivery)
-        for received in batch.records:
-            record = WalRecord(received.key, received.value, received.headers, received.offset)
+        for record in batch.records:
             try:
                 state, change = fold(state, record, rules)
                 if change is not None and reshape is not None:
@@ -150,18 +148,18 @@ class Stitching:
                 while not put_aside(record.key, record.value, headers):
                     await publisher.wait_for_queue()
                 continue
+            while not send(key, value):
+                await publisher.wait_for_queue()
             if change["context_error"] is not None:
                 counts.invalid += 1
             elif change["context"] is NO_CONTEXT:
                 counts.without += 1
             else:
                 counts.stitched += 1
-            while not send(key, value):
+        next_offset = batch.records[-1].offset + 1
         counts.dead_letters = len(dead_letters)
         ignored, dropped = left_out.ignored - ignored, left_out.dropped - dropped
         self._metrics.batch(len(batch.records), counts, ignored, dropped)
-                await publisher.wait_for_queue()
-        next_offset = batch.records[-1].offset + 1
         if dead_letters:
             log.warning(
                 "put %d records of %s partition %d before offset %d aside in %s; the first: %s",
@@ -211,28 +209,28 @@ class Stitching:
             fail(error)
 
     async def on_assigned(self, _app: BatchApp, assigned: Any, **_: Any) -> None:
+        """Say once that the group has taken this process in, with partitions or without."""
+        log.debug("assigned %d partitions", len(assigned))
         self._metrics.rebalances.inc()
         self._metrics.assigned.set(len(assigned))
         self._health.ready()
-        """Say once that the group has taken this process in, with partitions or without."""
-        log.debug("assigned %d partitions", len(assigned))
         if not self._is_ready:
             self._is_ready = True
             log.info("ready")
 
     async def on_revoked(self, _app: BatchApp, _revoked: Any, **_: Any) -> None:
-        self._health.not_ready("the group shares its partitions anew")
         """Forget the folds: whoever owns the partitions next begins at a boundary."""
         self._positions.clear()
+        self._health.not_ready("the group shares its partitions anew")
 
     async def on_shutdown(self, _app: BatchApp, **_: Any) -> None:
         """Let go of the Kafka producer, after the last commit."""
         self._tell_left_out(float("inf"))
+        if self._publisher is not None:
+            self._publisher.close()
         if self._ticking is not None:
             self._ticking.cancel()
         self._watch.close()
-        if self._publisher is not None:
-            self._publisher.close()
 
 
 def build_app(settings: StitcherSettings) -> BatchApp:

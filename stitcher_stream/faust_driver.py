@@ -30,13 +30,25 @@ from faust.types.tuples import ConsumerMessage
 from runtime.errors import Stop
 from runtime.service import EXIT_DEFECT, collect_garbage_less_often
 from stitcher_stream.errors import RecordsLost
+from stitcher_stream.wal_unpacking import unpack_into_wal_records
 
 FIRST_CHUNK_RECORDS = 16
 """How many records are unpacked before their size decides how many more are."""
 
 POLL_SECONDS = 1.0
 
+FEW_RECORDS = 200
+GATHER_SECONDS = 0.01
+"""How long more is waited for behind a fetch of few records.
+
+Each fetch, event and commit costs as much as hundreds of records: at 500 transactions a second
+the worker needed 455 us of CPU a change without it. A stream that is quiet is not asked more
+often by it, and a backlog brings more than few.
+"""
+
 log = logging.getLogger(__name__)
+
+unpack_into_wal_records()
 
 # Mode logs the life of each service; those lines are Faust's, not this module's.
 _faust_log = logging.getLogger("faust")
@@ -227,6 +239,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                     await self._seek_again()
                 elif records:
                     await self._deliver(records)
+                    if sum(map(len, records.values())) < FEW_RECORDS:
+                        await asyncio.sleep(GATHER_SECONDS)
         except (*self.consumer_stopped_errors, asyncio.CancelledError):
             if self.transport.app.should_stop:
                 return

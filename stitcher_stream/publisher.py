@@ -21,7 +21,7 @@ from runtime.errors import StageError
 from stitcher_stream.errors import OutputRefused, ProducerBroken
 from stitcher_stream.settings import StitcherSettings
 
-BUSY_POLL_SECONDS = 0.002
+BUSY_POLL_SECONDS = 0.005
 IDLE_POLL_SECONDS = 0.05
 SILENT_POLLS = 50
 LINGER_MS = 5

@@ -31,7 +31,11 @@ MIDDLEWARES = {
     "auditlog": "auditlog.middleware.AuditlogMiddleware",
 }
 
-FAMILY = "pghistory" if TRACKING.startswith("pghistory") else TRACKING
+FAMILY = {
+    "bemi-without-sql": "bemi",
+    "pghistory-row": "pghistory",
+    "pghistory-statement": "pghistory",
+}.get(TRACKING, TRACKING)
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -49,6 +53,8 @@ MIDDLEWARE = [
     *([MIDDLEWARES[FAMILY]] if FAMILY in MIDDLEWARES else []),
 ]
 BEMI_CONTEXT_FUNCTION = "bench.django_site.views.context_of_request"
+if TRACKING == "bemi-without-sql":
+    BEMI_SQL_MAX_LENGTH = 0
 if TRACKING == "pghistory-statement":
     PGHISTORY_LEVEL: Any = import_module("pgtrigger").Statement
 

@@ -6,18 +6,18 @@ Every change is made inside a request, so each contender's middleware is at work
 from __future__ import annotations
 
 import gc
-import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 from django.contrib.auth.decorators import login_required
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 
+from bench.django_site.meter import cost_of
 from bench.django_site.models import Order
 
 NOTE = "Leave it with the neighbours at number 12, who are at home from four o'clock on. "
@@ -45,18 +45,10 @@ def new_order(number: int) -> Order:
 
 @login_required
 def measure(request: HttpRequest, operation: str, count: int) -> HttpResponse:
-    """Do it so many times and answer with its seconds and bytes of WAL."""
-    repeat = OPERATIONS[operation](count)
+    """Do it so many times and answer with what that costs."""
+    work = OPERATIONS[operation](count)
     gc.collect()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_current_wal_insert_lsn()")
-        (before,) = cursor.fetchone()
-        started_at = time.perf_counter()
-        repeat()
-        seconds = time.perf_counter() - started_at
-        cursor.execute("SELECT pg_current_wal_insert_lsn() - %s::pg_lsn", [before])
-        (wal_bytes,) = cursor.fetchone()
-    return JsonResponse({"seconds": seconds, "wal_bytes": int(wal_bytes)})
+    return JsonResponse(cost_of(work))
 
 
 def _create(count: int) -> Callable[[], None]:

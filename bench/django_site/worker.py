@@ -1,20 +1,23 @@
 """One contender's site, for as long as the bench runs.
 
 Makes its tables, then answers each line `{"operation": name, "count": number}` of the standard
-input by a line with `seconds` and `wal_bytes`. It imports nothing but Django, the driver and the
+input by a line with what that cost. It imports nothing but Django, the driver and the
 contender, so it runs where only these are installed.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import sys
-import time
+from functools import partial
 from typing import Any
 
 import django
 from django.apps import apps
 from django.core.management import call_command
+
+from bench.django_site.meter import cost_of
 
 REQUEST = "request"
 
@@ -26,6 +29,7 @@ def main() -> None:
     call_command("migrate", verbosity=0)
     call_command("migrate", run_syncdb=True, verbosity=0)
     if apps.is_installed("pgtrigger"):
+        logging.getLogger("pgtrigger").setLevel(logging.WARNING)
         call_command("pgtrigger", "install", verbosity=0)
     client = _logged_in()
     _answer({"is_ready": True})
@@ -33,7 +37,7 @@ def main() -> None:
         asked = json.loads(line)
         operation, count = asked["operation"], asked["count"]
         if operation == REQUEST:
-            _answer(_requests(client, count))
+            _answer(cost_of(partial(_request_often, client, count)))
         else:
             response = client.post(f"/measure/{operation}/{count}/")
             _answer(response.json())
@@ -49,19 +53,9 @@ def _logged_in() -> Any:
     return client
 
 
-def _requests(client: Any, count: int) -> dict[str, float]:
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_current_wal_insert_lsn()")
-        (before,) = cursor.fetchone()
-        started_at = time.perf_counter()
-        for pk in range(1, count + 1):
-            client.post(f"/orders/{pk}/").content  # noqa: B018 - rendered, as a browser has it.
-        seconds = time.perf_counter() - started_at
-        cursor.execute("SELECT pg_current_wal_insert_lsn() - %s::pg_lsn", [before])
-        (wal_bytes,) = cursor.fetchone()
-    return {"seconds": seconds, "wal_bytes": int(wal_bytes)}
+def _request_often(client: Any, count: int) -> None:
+    for pk in range(1, count + 1):
+        client.post(f"/orders/{pk}/").content  # noqa: B018 - rendered, as a browser has it.
 
 
 def _answer(values: dict[str, Any]) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 ContextFunction = Callable[[Any], Any]
@@ -55,6 +57,31 @@ def sql_max_length() -> int:
     if isinstance(length, bool) or not isinstance(length, int) or length < 0:
         raise ImproperlyConfigured("BEMI_SQL_MAX_LENGTH must be a number of characters, 0 or more")
     return length
+
+
+class OfStatements(NamedTuple):
+    """The settings that every statement asks for."""
+
+    sql_max_length: int
+    context_key: bytes | None
+    redact_sql_literals: bool
+
+
+@cache
+def of_statements() -> OfStatements:
+    """Return them, read once: to ask Django for one that is not set costs as much as encoding.
+
+    Read again after a test has overridden a setting.
+    """
+    return OfStatements(sql_max_length(), context_key(), redact_sql_literals())
+
+
+def _read_again(setting: str, **_: Any) -> None:
+    if setting in SETTINGS:
+        of_statements.cache_clear()
+
+
+setting_changed.connect(_read_again, dispatch_uid="bemi.read_settings_again")
 
 
 def redact_sql_literals() -> bool:

@@ -206,13 +206,14 @@ def _comment(context: dict[Any, Any], sql: str) -> str | None:
 
 
 def _encoded(context: dict[Any, Any], sql: str) -> str | None:
+    settings = conf.of_statements()
     return statements.encode_context(
         context,
         sql,
-        sql_max_length=conf.sql_max_length(),
+        sql_max_length=settings.sql_max_length,
         max_size=MAX_CONTEXT_SIZE,
-        key=conf.context_key(),
-        redact_literals=conf.redact_sql_literals(),
+        key=settings.context_key,
+        redact_literals=settings.redact_sql_literals,
     )
 
 

@@ -178,10 +178,10 @@ def encode_json(context: Mapping[Any, Any]) -> str:
     Raises ValueError where it nests too deeply, or holds itself.
     """
     try:
-        return json.dumps(context, default=_plain, allow_nan=False)
+        return _encode_plain(context)
     except (TypeError, ValueError):
         # A key that is no text, a number that JSON has no word for.
-        return json.dumps(_storable(context), default=_plain, allow_nan=False)
+        return _encode_plain(_storable(context))
 
 
 def _plain(value: object) -> object:
@@ -195,6 +195,10 @@ def _plain(value: object) -> object:
     if isinstance(value, (set, frozenset)):
         return list(value)
     return str(value)
+
+
+# Made once: json.dumps makes one for each call that has options.
+_encode_plain = json.JSONEncoder(default=_plain, allow_nan=False).encode
 
 
 def _storable(value: object, depth: int = 0) -> object:

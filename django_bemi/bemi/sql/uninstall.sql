@@ -49,6 +49,7 @@ DROP FUNCTION IF EXISTS bemi_function_schema._bemi_cover_new_tables();
 DROP PROCEDURE IF EXISTS bemi_function_schema._bemi_cover_tables(boolean);
 DROP FUNCTION IF EXISTS bemi_function_schema._bemi_cover_table(oid);
 DROP FUNCTION IF EXISTS bemi_function_schema._bemi_lacks_cover(oid);
+DROP FUNCTION IF EXISTS bemi_function_schema._bemi_drop_row_triggers(oid);
 DROP FUNCTION IF EXISTS bemi_function_schema._bemi_wants_full(oid);
 DROP FUNCTION IF EXISTS bemi_function_schema._bemi_is_ignored(oid);
 DROP FUNCTION IF EXISTS bemi_function_schema._bemi_uncover_table(oid);

@@ -318,3 +318,40 @@ def test_five_megabytes_in_a_statement_change_nothing(wal: Wal) -> None:
     Item.objects.create(name="x", amount=1)
     run("UPDATE item SET name = left(%s, 10)", ["/*Bemi x" * 640_000])
     assert len(wal.contexts()) == 2
+
+
+def test_the_trigger_calls_nothing_of_the_writers_search_path(
+    admin: psycopg.Connection[Any], wal: Wal
+) -> None:
+    trap = "LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$"
+    admin.execute("CREATE SCHEMA trap")
+    for arguments, result in (
+        ("right(text, int)", "text"),
+        ("left(text, int)", "text"),
+        ("strpos(text, text)", "int"),
+        ("split_part(text, text, int)", "text"),
+        ("current_query()", "text"),
+        ("current_setting(text, boolean)", "text"),
+        ("pg_logical_emit_message(boolean, text, text)", "pg_lsn"),
+        ("same(text, text)", "boolean"),
+        ("same(int, int)", "boolean"),
+    ):
+        admin.execute(f"CREATE FUNCTION trap.{arguments} RETURNS {result} {trap}".encode())
+    for name in ("=", "<>", ">"):
+        for kind in ("text", "int"):
+            admin.execute(
+                f"CREATE OPERATOR trap.{name} "
+                f"(FUNCTION = trap.same, LEFTARG = {kind}, RIGHTARG = {kind})".encode()
+            )
+    admin.execute("SET search_path = trap, public, pg_catalog")
+    for statement in (
+        """INSERT INTO item (name) VALUES ('a') /*Bemi {"is": 1} Bemi*/""",
+        """INSERT INTO item (name) VALUES ('b--')\n/*Bemi {"is": 2} Bemi*/ /* end */;""",
+        "INSERT INTO item (name) VALUES ('c')",
+    ):
+        admin.execute(statement.encode())
+    admin.execute("SET search_path = public")
+    assert [entry.values for entry in wal.read() if isinstance(entry, Context)] == [
+        {"is": 1},
+        {"is": 2},
+    ]

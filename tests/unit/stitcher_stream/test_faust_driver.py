@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import KafkaError
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
 from faust.app.base import App, BootStrategy
 from faust.transport.conductor import Conductor
 from faust.transport.consumer import Consumer
@@ -34,6 +37,7 @@ from stitcher_stream.faust_driver import (
     WalBatch,
 )
 from stitcher_stream.settings import StitcherSettings
+from stitcher_stream.stitch import WalRecord
 
 WAL = TP("bemi.wal", 0)
 
@@ -61,6 +65,8 @@ PRIVATE_NAMES: list[tuple[Any, str]] = [
     (driver.AIOKafkaConsumerThread, "verify_event_path"),
     (AIOKafkaConsumer, "seek_to_beginning"),
     (Fetcher, "fetched_records"),
+    (fetcher.PartitionRecords, "_unpack_records"),
+    (fetcher.PartitionRecords, "_consumer_record"),
 ]
 
 
@@ -169,6 +175,25 @@ def test_batch_that_was_skipped_is_never_committed() -> None:
         assert consumer._new_offset(WAL) is None
 
     in_loop(check)
+
+
+def test_a_fetch_is_unpacked_into_records_of_wal() -> None:
+    assert "PartitionRecords(" in inspect.getsource(Fetcher._proc_fetch_request)
+    builder = DefaultRecordBatchBuilder(
+        magic=2, compression_type=0, is_transactional=0, producer_id=-1, producer_epoch=-1,
+        base_sequence=0, batch_size=10_000,
+    )  # fmt: skip
+    for offset in range(5):
+        builder.append(offset, 1, b"k", b"v%d" % offset, [("epoch", b"e")])
+    fetched = fetcher.PartitionRecords(
+        WAL, MemoryRecords(bytes(builder.build())), [], 2, None, None, True, 1
+    )
+    # In two goes, as the limit of bytes has it.
+    first = next(iter(fetched))
+    assert [first, *fetched] == [
+        WalRecord(b"k", b"v%d" % offset, [("epoch", b"e")], offset) for offset in (2, 3, 4)
+    ]
+    assert fetched.next_fetch_offset == 5
 
 
 def records(*offsets: int) -> list[Any]:
