@@ -1,4 +1,4 @@
-"""Start the producer: `bemi-producer`.
+"""The producer's command: `bemi-producer [run|doctor|prepare|status]`; `run` where none is given.
 
 PostgreSQL WAL -> replication_stream -> pgoutput -> relations + column_types -> change_events
 -> kafka_publisher -> topics; progress flows back to the slot.
@@ -17,7 +17,9 @@ import click
 
 from producer.capture import capture
 from producer.connections import connect_observer, kafka_client
+from producer.doctor.command import doctor_command
 from producer.metrics import ProducerMetrics
+from producer.prepare import prepare_command
 from producer.settings import CONFIG_FILE, ProducerSettings
 from producer.slot_metrics import SlotCollector
 from runtime.health import Health
@@ -29,7 +31,7 @@ from runtime.watching import watched
 log = logging.getLogger(__name__)
 
 
-@click.command()
+@click.group(name="bemi-producer", invoke_without_command=True)
 @click.option(
     "--config",
     "config_files",
@@ -41,7 +43,8 @@ log = logging.getLogger(__name__)
     f"Also by {CONFIG_FILE}.",
 )
 @click.version_option(package_name="bemi-pipeline")
-def main(config_files: tuple[Path, ...]) -> None:
+@click.pass_context
+def main(context: click.Context, config_files: tuple[Path, ...]) -> None:
     """Publish a PostgreSQL database's changes to Kafka in Debezium's format.
 
     Settings come from the environment and from the configuration file, which the environment
@@ -52,18 +55,26 @@ def main(config_files: tuple[Path, ...]) -> None:
     configure_logs(settings.log_level, settings.log_format, "producer")
     for note in notes:
         log.info(note)
+    context.obj = settings
+    if context.invoked_subcommand is None:
+        context.invoke(run_command)
+
+
+@main.command(name="run")
+@click.pass_obj
+def run_command(settings: ProducerSettings) -> None:
+    """Capture until told to stop."""
     collect_garbage_less_often()
-    sys.exit(_capture(settings))
-
-
-def _capture(settings: ProducerSettings) -> int:
-    """Capture until told to stop, watched by whoever asks; return the exit code."""
     health, metrics = Health(settings.health_stalled_seconds), ProducerMetrics()
     slot = SlotCollector(partial(connect_observer, settings), settings.slot_name)
     metrics.ask(slot)
     admin = admin_client(kafka_client(settings))
     with exit_on_stop(), closing(slot), watched(settings, metrics, health, admin):
-        return run(lambda stopping: capture(settings, stopping, metrics, health), health)
+        sys.exit(run(lambda stopping: capture(settings, stopping, metrics, health), health))
+
+
+main.add_command(doctor_command)
+main.add_command(prepare_command)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ Names follow Prometheus: `bemi_`, the stage where it is not the pipeline's, the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
@@ -88,17 +88,6 @@ class StageMetrics:
                 yield f"{metric.name}_info"
             else:
                 yield metric.name
-
-
-def quietly(ask: Callable[[], Iterable[Metric]], otherwise: Iterable[Metric]) -> list[Metric]:
-    """Return what was asked for, or `otherwise` where a server does not answer.
-
-    A scrape that fails as a whole would hide what is known without the server.
-    """
-    try:
-        return list(ask())
-    except Exception:
-        return list(otherwise)
 
 
 def _version() -> str:

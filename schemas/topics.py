@@ -109,6 +109,16 @@ class Topics:
         return f"{self.prefix}.stitcher"
 
     @property
+    def sink_group(self) -> str:
+        """The consumer group of the sinks; what it has committed in `.changes` is stored."""
+        return f"{self.prefix}-sink"
+
+    @property
+    def left_out(self) -> str:
+        """The topic that says which changes a rule or a hook left out of `.changes`."""
+        return f"{self.prefix}.left-out"
+
+    @property
     def dead_letters(self) -> str:
         """The topic of records that a stage could not understand."""
         return f"{self.prefix}.dead-letters"

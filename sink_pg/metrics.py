@@ -140,10 +140,10 @@ def _gauge(name: str, text: str, value: object) -> GaugeMetricFamily:
 @contextmanager
 def watching(settings: SinkSettings, metrics: SinkMetrics, health: Health) -> Iterator[None]:
     """Serve metrics and health while the block runs."""
-    admin = admin_client({"bootstrap.servers": settings.kafka_bootstrap_servers})
+    client = {"bootstrap.servers": settings.kafka_bootstrap_servers}
     changes = Topics(settings.topic_prefix).changes
-    metrics.ask(GroupLagCollector(admin, LAG, settings.changes_group, changes))
+    metrics.ask(GroupLagCollector(LAG, client, settings.changes_group, changes))
     with closing(DestinationCollector(settings)) as destination:
         metrics.ask(destination)
-        with watched(settings, metrics, health, admin):
+        with watched(settings, metrics, health, admin_client(client)):
             yield

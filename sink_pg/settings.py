@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import AliasChoices, Field, SecretStr
 
 from runtime.settings import SettingsT, StageSettings
+from schemas.topics import Topics
 
 
 class SinkSettings(StageSettings):
@@ -115,7 +116,7 @@ class SinkSettings(StageSettings):
     @property
     def changes_group(self) -> str:
         """The consumer group: one for all sinks of a pipeline, so that they share it."""
-        return f"{self.topic_prefix}-sink"
+        return Topics(self.topic_prefix).sink_group
 
     @classmethod
     def from_environ(cls: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:

@@ -86,7 +86,7 @@ def watching(
     settings: StitcherSettings, metrics: StitcherMetrics, health: Health
 ) -> AbstractContextManager[None]:
     """Return what serves metrics and health while its block runs."""
-    admin = admin_client({"bootstrap.servers": settings.kafka_bootstrap_servers})
+    client = {"bootstrap.servers": settings.kafka_bootstrap_servers}
     wal = Topics(settings.topic_prefix).wal
-    metrics.ask(GroupLagCollector(admin, LAG, settings.group_id, wal))
-    return watched(settings, metrics, health, admin)
+    metrics.ask(GroupLagCollector(LAG, client, settings.group_id, wal))
+    return watched(settings, metrics, health, admin_client(client))

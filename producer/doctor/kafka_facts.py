@@ -1,0 +1,70 @@
+"""Look at brokers, topics and groups for the doctor; changes nothing. Edge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import closing
+from typing import Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
+
+from producer.doctor.facts import GroupFacts, KafkaFacts, TopicFacts
+from runtime.group_lag import GroupLag
+from runtime.kafka_topics import BrokersUnreachable, admin_client
+from schemas.topics import Topics
+
+REQUEST_SECONDS = 5.0
+
+
+def read_kafka(client: Mapping[str, Any], topics: Topics) -> KafkaFacts:
+    """Return what the brokers say; raises BrokersUnreachable.
+
+    `client` is librdkafka's configuration of the connection.
+    """
+    admin = admin_client(client)
+    try:
+        cluster = admin.list_topics(timeout=REQUEST_SECONDS)
+        names = [
+            name
+            for name in (topics.wal, topics.changes, topics.dead_letters, topics.producer_offsets)
+            if name in cluster.topics
+        ]
+        broker = ConfigResource(ConfigResource.Type.BROKER, str(next(iter(cluster.brokers))))
+        wanted = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+        config = _configurations(admin, [broker, *wanted])
+    except (KafkaException, FutureTimeout) as error:
+        raise BrokersUnreachable(f"cannot read the settings of the brokers: {error}") from error
+    found = {}
+    for name in names:
+        partitions = cluster.topics[name].partitions
+        replicas = min(len(each.replicas) for each in partitions.values())
+        found[name] = TopicFacts(name, len(partitions), replicas, config[name])
+    groups = ((topics.stitcher_group, topics.wal), (topics.sink_group, topics.changes))
+    return KafkaFacts(
+        len(cluster.brokers),
+        config[broker.name],
+        found,
+        tuple(_group(client, group, topic) for group, topic in groups if topic in found),
+    )
+
+
+def _group(client: Mapping[str, Any], group: str, topic: str) -> GroupFacts:
+    with closing(GroupLag(client, group, topic)) as lag_of_group:
+        lags = lag_of_group.ask(REQUEST_SECONDS).values()
+    return GroupFacts(group, topic, sum(lag.records for lag in lags), sum(lag.lost for lag in lags))
+
+
+def _configurations(
+    admin: AdminClient, resources: Iterable[ConfigResource]
+) -> Mapping[str, Mapping[str, str]]:
+    answers = admin.describe_configs(list(resources), request_timeout=REQUEST_SECONDS)
+    return {
+        resource.name: {
+            name: entry.value
+            for name, entry in answer.result(REQUEST_SECONDS).items()
+            if entry.value is not None
+        }
+        for resource, answer in answers.items()
+    }
