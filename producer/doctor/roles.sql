@@ -56,7 +56,7 @@ $$;
 
 -- The destination: bemi_retention owns the sink's tables, because PostgreSQL lets only an owner
 -- make and drop partitions. It runs `bemi-sink migrate`, `bemi-sink partitions` and
--- `bemi-sink retention`, now and then, and could alter the trail: seals would show that.
+-- `bemi-sink retention`, now and then, and could alter the trail, which seals would show.
 DO $$
 DECLARE
     relation text;
