@@ -25,6 +25,6 @@ if find_spec("celery") is not None:
     from celery import Celery
 
     broker = os.environ.get("CELERY_BROKER_URL")
-    app = Celery("todo", broker=broker)
+    app = Celery("todo", broker=broker or "memory://", set_as_current=False)
     app.conf.task_always_eager = broker is None
     complete_all_later = app.task(name="todo.complete_all")(complete_all).delay
