@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from asgiref.sync import sync_to_async
 from django.db import router
 from django.db.models import Model, Q
 
@@ -73,6 +74,14 @@ class History(Generic[ModelT]):
         if self._was_truncated_after(moment):
             return None
         return cast("ModelT | None", self._live().filter(pk=primary_key).first())
+
+    async def aas_of(self, moment: datetime) -> list[ModelT]:
+        """Do as `as_of`, for async code."""
+        return await sync_to_async(self.as_of)(moment)
+
+    async def aas_of_key(self, primary_key: Any, moment: datetime) -> ModelT | None:
+        """Do as `as_of_key`, for async code."""
+        return await sync_to_async(self.as_of_key)(primary_key, moment)
 
     def _since_truncate(self, moment: datetime) -> BemiChangeQuerySet:
         """Return the changes up to then, from the last TRUNCATE on: what it took is gone."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from bemi.row_identity import joined_primary_key, split_table_name
 
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from bemi.history import History
-    from bemi.models import BemiChange
-    from bemi.querysets import BemiChangeQuerySet
+    from bemi.querysets import BemiChangeQuerySet, FieldHistory
     from bemi.revert import Undone
 
     ModelT = TypeVar("ModelT", bound=Model)
@@ -54,20 +53,28 @@ class BemiRecordMixin(ModelBase):
         """Return the row as it was then, None where there was none."""
         return type(self).bemi.as_of_key(self.pk, moment)
 
-    def bemi_field_history(self, attribute: str) -> list[tuple[BemiChange, Any, Any]]:
+    async def abemi_as_of(self, moment: datetime) -> Self | None:
+        """Do as `bemi_as_of`, for async code."""
+        return await type(self).bemi.aas_of_key(self.pk, moment)
+
+    def bemi_field_history(self, attribute: str) -> FieldHistory:
         """Return `(change, before, after)` for each change of one field, the oldest first.
 
         The values are of the field's Python type. A foreign key's attribute ends in `_id`.
         """
-        return [
-            (change, *values)
-            for change in self.bemi_changes().asc()
-            if (values := change.field_changes().get(attribute)) is not None
-        ]
+        return self.bemi_changes().history_of_field(attribute)
+
+    async def abemi_field_history(self, attribute: str) -> FieldHistory:
+        """Do as `bemi_field_history`, for async code."""
+        return await self.bemi_changes().ahistory_of_field(attribute)
 
     def bemi_revert_to(self, moment: datetime, *, dry_run: bool = False) -> list[Undone]:
         """Undo what was done to the row since then; raises RevertConflict."""
         return self.bemi_changes().filter(committed_at__gt=moment).revert(dry_run=dry_run)
+
+    async def abemi_revert_to(self, moment: datetime, *, dry_run: bool = False) -> list[Undone]:
+        """Do as `bemi_revert_to`, for async code."""
+        return await self.bemi_changes().filter(committed_at__gt=moment).arevert(dry_run=dry_run)
 
     def bemi_changes(self, field_name: str | None = None) -> BemiChangeQuerySet:
         """Return the changes of this object's row, or those that changed one column."""

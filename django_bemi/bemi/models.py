@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.db import models
 
 from bemi.field_values import FieldChange, field_values, model_of
@@ -82,6 +83,10 @@ class BemiChange(models.Model):
     def revert(self, *, dry_run: bool = False) -> list[Undone]:
         """Undo this change alone; raises RevertConflict, see `bemi.revert.revert`."""
         return revert([self], dry_run=dry_run)
+
+    async def arevert(self, *, dry_run: bool = False) -> list[Undone]:
+        """Do as `revert`, for async code."""
+        return await sync_to_async(self.revert)(dry_run=dry_run)
 
     def diff(self) -> dict[str, list[Any]]:
         """Return what changed, as {column: [before, after]}; None where a side has none."""

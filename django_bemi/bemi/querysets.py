@@ -1,11 +1,16 @@
-"""Questions to the trail, as `BemiChange.objects` answers them."""
+"""Questions to the trail, as `BemiChange.objects` answers them.
+
+Each that asks the database has an async twin, its name with an `a` before it, as Django's own
+`acount`, `aget`, `afirst` and `async for` are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from asgiref.sync import sync_to_async
 from django.db.models import BooleanField, Func, JSONField, QuerySet, TextField, Value
 from django.db.models.functions import Cast
 
@@ -19,6 +24,10 @@ IN_ORDER = ("committed_at", "position", "ordinal")
 """What orders changes: rows of one COPY share everything but the ordinal."""
 
 _ROW = ("schema", "table", "primary_key")
+
+
+FieldHistory = list[tuple["BemiChange", Any, Any]]
+"""`(change, before, after)` for each change of a field, the oldest first."""
 
 
 def _transaction(change: BemiChange) -> tuple[object, ...]:
@@ -83,6 +92,34 @@ class BemiChangeQuerySet(QuerySet["BemiChange"]):
         """Return the newest of them, None where there is none."""
         return self.desc().first()
 
+    async def afirst_change(self) -> BemiChange | None:
+        """Do as `first_change`."""
+        return await self.asc().afirst()
+
+    async def alast_change(self) -> BemiChange | None:
+        """Do as `last_change`."""
+        return await self.desc().afirst()
+
+    def history_of_field(self, attribute: str) -> FieldHistory:
+        """Return `(change, before, after)` for each of them that changed the field.
+
+        The oldest first; the values are of the field's Python type. A foreign key's attribute
+        ends in `_id`.
+        """
+        return [
+            (change, *values)
+            for change in self.asc()
+            if (values := change.field_changes().get(attribute)) is not None
+        ]
+
+    async def ahistory_of_field(self, attribute: str) -> FieldHistory:
+        """Do as `history_of_field`."""
+        return [
+            (change, *values)
+            async for change in self.asc()
+            if (values := change.field_changes().get(attribute)) is not None
+        ]
+
     def first_of_each_row(self) -> Self:
         """Keep the oldest change of each row; changes of no row (TRUNCATE) are left out."""
         rows = self.filter(primary_key__isnull=False)
@@ -108,9 +145,22 @@ class BemiChangeQuerySet(QuerySet["BemiChange"]):
 
     def by_transaction(self) -> Iterator[list[BemiChange]]:
         """Yield the changes of one transaction after the other, the oldest first."""
-        ordered = self.order_by("committed_at", "commit_lsn", "transaction_id", "ordinal")
-        for _, changes in groupby(ordered.iterator(), _transaction):
+        for _, changes in groupby(self._by_commit().iterator(), _transaction):
             yield list(changes)
+
+    async def aby_transaction(self) -> AsyncIterator[list[BemiChange]]:
+        """Do as `by_transaction`, for `async for`."""
+        changes: list[BemiChange] = []
+        async for change in self._by_commit().aiterator():
+            if changes and _transaction(changes[0]) != _transaction(change):
+                yield changes
+                changes = []
+            changes.append(change)
+        if changes:
+            yield changes
+
+    def _by_commit(self) -> Self:
+        return self.order_by("committed_at", "commit_lsn", "transaction_id", "ordinal")
 
     def by_context(self, key: str) -> Iterator[tuple[Any, list[BemiChange]]]:
         """Yield `(value, changes)` for each value that the context has under the key.
@@ -118,17 +168,25 @@ class BemiChangeQuerySet(QuerySet["BemiChange"]):
         In the order in which they came first: with a request's id as the key that groups by
         request. Changes without the key are left out.
         """
-        groups: dict[str, tuple[Any, list[BemiChange]]] = {}
-        for change in self.filter(context__has_key=key).asc():
-            value = (change.context or {})[key]
-            groups.setdefault(repr(value), (value, []))[1].append(change)
-        yield from groups.values()
+        yield from _grouped(self._with_key(key), key)
+
+    async def aby_context(self, key: str) -> AsyncIterator[tuple[Any, list[BemiChange]]]:
+        """Do as `by_context`, for `async for`."""
+        for group in _grouped([change async for change in self._with_key(key)], key):
+            yield group
+
+    def _with_key(self, key: str) -> Self:
+        return self.filter(context__has_key=key).asc()
 
     def revert(self, *, dry_run: bool = False) -> list[Undone]:
         """Undo all of them, the last first, or none; see `bemi.revert.revert`."""
         from bemi.revert import revert
 
         return revert(self, dry_run=dry_run)
+
+    async def arevert(self, *, dry_run: bool = False) -> list[Undone]:
+        """Do as `revert`, in a thread: Django has no transactions in async code."""
+        return await sync_to_async(self.revert)(dry_run=dry_run)
 
     def field_changed(self, table: str, primary_key: Any, field_name: str) -> Self:
         """Keep changes of one row that changed one column; its first value counts as one."""
@@ -146,3 +204,11 @@ class BemiChangeQuerySet(QuerySet["BemiChange"]):
         return self.annotate(field_changed=changed).filter(
             field_changed=True, table=table, primary_key=str(primary_key)
         )
+
+
+def _grouped(changes: Iterable[BemiChange], key: str) -> Iterator[tuple[Any, list[BemiChange]]]:
+    groups: dict[str, tuple[Any, list[BemiChange]]] = {}
+    for change in changes:
+        value = (change.context or {})[key]
+        groups.setdefault(repr(value), (value, []))[1].append(change)
+    yield from groups.values()

@@ -14,7 +14,7 @@ from django.core.management import call_command
 from django.db import connection
 from psycopg import sql
 
-from bemi import Bemi, triggers
+from bemi import Bemi, checks, triggers
 from bemi.context_variable import context_in_force
 from tests.fixtures.postgres import Database
 from tests.integration.django_bemi.conftest import use_database
@@ -37,6 +37,9 @@ ROW_TRIGGERS = """
     CREATE TABLE old (id int PRIMARY KEY);
     CREATE TABLE old_parts (id int) PARTITION BY RANGE (id);
     CREATE TABLE old_part PARTITION OF old_parts DEFAULT;
+    CREATE TABLE changes (id int);
+    CREATE TRIGGER _bemi_row_trigger_changes BEFORE INSERT ON changes
+        FOR EACH ROW EXECUTE FUNCTION _bemi_row_trigger_func();
     CREATE TRIGGER _bemi_row_trigger_old BEFORE INSERT ON old
         FOR EACH ROW EXECUTE FUNCTION _bemi_row_trigger_func();
     CREATE TRIGGER _bemi_row_trigger_old_parts BEFORE INSERT ON old_parts
@@ -186,8 +189,10 @@ def test_row_triggers_of_bemi_django_are_replaced(admin: Admin) -> None:
     admin.execute(ROW_TRIGGERS)
     run(Bemi.migration_up())
     admin.execute("INSERT INTO old VALUES (1); INSERT INTO old_parts VALUES (1)")
+    admin.execute("INSERT INTO changes VALUES (1)")
     admin.execute("CREATE TABLE late (id int)")
-    assert set(covered(admin).values()) == {"f"}
+    assert covered(admin).pop("changes") is None
+    assert set(covered(admin).values()) == {"f", None}
     run(Bemi.migration_down())
     assert (
         admin.execute("SELECT proname FROM pg_proc WHERE proname ~ '^_bemi'").fetchall()
@@ -260,6 +265,30 @@ def test_without_replica_identity_full_the_tables_keep_theirs(admin: Admin, sett
     migrate()
     admin.execute("CREATE TABLE later (id int PRIMARY KEY)")
     assert set(covered(admin).values()) == {"f"}
+    run(Bemi.migration_down())
+    assert {identity for _, identity, _ in admin.execute(COVERED)} == {"d"}
+
+
+@pytest.mark.usefixtures("empty_site")
+def test_replica_identity_full_can_be_asked_for_table_by_table(admin: Admin, settings: Any) -> None:
+    settings.BEMI_REPLICA_IDENTITY_FULL = ["orders", "logs.audit_*", "parts"]
+    run("""
+        CREATE TABLE orders (id int PRIMARY KEY);
+        CREATE TABLE items (id int PRIMARY KEY);
+        CREATE SCHEMA logs;
+        CREATE TABLE logs.audit_2026 (id int PRIMARY KEY);
+        CREATE TABLE logs.orders_2026 (id int PRIMARY KEY);
+        CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id);
+        CREATE TABLE part PARTITION OF parts DEFAULT;
+    """)
+    run(Bemi.migration_up())
+    run("CREATE TABLE logs.audit_2027 (id int PRIMARY KEY); CREATE TABLE late (id int)")
+    full = {"orders", "logs.audit_2026", "logs.audit_2027", "parts", "part"}
+    assert {table for table, identity in covered(admin).items() if identity == "f"} == full
+    assert triggers.uncovered_tables(connection) == []
+    (warning,) = checks.check_tracked_databases(None, ["default"])
+    assert warning.id == "bemi.W105"
+    assert "3 tables (items, late, logs.orders_2026) without REPLICA IDENTITY FULL" in warning.msg
     run(Bemi.migration_down())
     assert {identity for _, identity, _ in admin.execute(COVERED)} == {"d"}
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
-from importlib.metadata import Distribution, PackageNotFoundError
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
 
-from bemi import Bemi, BemiDatabaseRouter, BemiRecordMixin, checks, row_identity
+from bemi import Bemi, BemiDatabaseRouter, BemiRecordMixin, row_identity
 from bemi.models import BemiChange
 
 
@@ -121,36 +119,3 @@ def test_the_function_schema_must_be_a_plain_name(settings: Any) -> None:
     settings.BEMI_FUNCTION_SCHEMA = 'a"; DROP'
     with pytest.raises(ImproperlyConfigured, match="plain name"):
         Bemi.migration_up()
-
-
-def test_the_example_site_passes_every_check() -> None:
-    assert checks.check_context_function(None) == []
-    assert checks.check_database(None) == []
-    assert checks.check_middleware(None) == []
-    assert checks.check_only_distribution(None) == []
-
-
-@pytest.mark.parametrize("path", ["nowhere.at.all", "django.conf.global_settings.DEBUG"])
-def test_a_context_function_that_cannot_be_called_is_an_error(settings: Any, path: str) -> None:
-    settings.BEMI_CONTEXT_FUNCTION = path
-    assert [message.id for message in checks.check_context_function(None)] == ["bemi.E001"]
-
-
-def test_no_postgresql_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(connections["default"]), "vendor", "other")
-    assert [message.id for message in checks.check_database(None)] == ["bemi.E002"]
-
-
-def test_a_missing_middleware_is_a_warning(settings: Any) -> None:
-    settings.MIDDLEWARE = ["django.middleware.common.CommonMiddleware", "nowhere.Middleware"]
-    assert [message.id for message in checks.check_middleware(None)] == ["bemi.W001"]
-
-
-def test_both_packages_at_once_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def found(name: str) -> Distribution:
-        if name != "bemi-django":
-            raise PackageNotFoundError(name)
-        return Distribution.from_name("Django")
-
-    monkeypatch.setattr(checks, "distribution", found)
-    assert [message.id for message in checks.check_only_distribution(None)] == ["bemi.E003"]
