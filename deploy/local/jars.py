@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 
@@ -18,10 +19,15 @@ from deploy.local.requirements import MAVEN_ADVICE, MissingRequirements, find_ma
 KAFKA_POM = DEPLOY / "kafka" / "pom.xml"
 DEBEZIUM_POM = DEPLOY / "debezium" / "pom.xml"
 FETCH_TIMEOUT_SECONDS = 900.0
+# A folder that holds Kafka's jars already, as an image does: then nothing is fetched.
+KAFKA_LIBS_VARIABLE = "BEMI_LOCAL_KAFKA_LIBS"
 
 
 def jars_folder(pom: Path, state: Path = STATE) -> Path:
     """Return where the pom's jars are, or will be."""
+    given = os.environ.get(KAFKA_LIBS_VARIABLE)
+    if given and pom == KAFKA_POM:
+        return Path(given)
     digest = hashlib.sha256(pom.read_bytes()).hexdigest()[:16]
     return state / f"{pom.parent.name}-jars" / digest
 

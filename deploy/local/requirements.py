@@ -99,7 +99,8 @@ def missing(
         problems.append(POSTGRES_ADVICE)
     if kafka and find_java(environ) is None:
         problems.append(JAVA_ADVICE)
-    if kafka and find_maven(environ) is None:
+    has_jars = "BEMI_LOCAL_KAFKA_LIBS" in (os.environ if environ is None else environ)
+    if kafka and not has_jars and find_maven(environ) is None:
         problems.append(MAVEN_ADVICE)
     return problems
 

@@ -1,12 +1,14 @@
 """Settings of the example site, for the developer's own machine only.
 
 The database is what DB_HOST, DB_PORT, DB_NAME, DB_USER and DB_PASSWORD say, the same names
-that the pipeline's stages read. Lines that `bemi` needs are marked.
+that the pipeline's stages read; DB_PASSWORD_FILE names a file that holds the password.
+Lines that `bemi` needs are marked.
 """
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from django.core.management.utils import get_random_secret_key
 
@@ -54,6 +56,12 @@ TEMPLATES = [
     },
 ]
 
+
+def _password() -> str:
+    path = os.environ.get("DB_PASSWORD_FILE")
+    return Path(path).read_text().strip() if path else os.environ.get("DB_PASSWORD", "")
+
+
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
@@ -61,7 +69,7 @@ DATABASES = {
         "PORT": os.environ.get("DB_PORT", "5432"),
         "NAME": os.environ.get("DB_NAME", "postgres"),
         "USER": os.environ.get("DB_USER", "postgres"),
-        "PASSWORD": os.environ.get("DB_PASSWORD", ""),
+        "PASSWORD": _password(),
     },
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
