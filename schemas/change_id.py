@@ -77,6 +77,15 @@ class Epoch:
         return cls(int(system_identifier), int(timeline), int(wal_partitions), slot_name, database)
 
 
+def connector_epoch(name: str, database: str) -> Epoch:
+    """Return the epoch of a Debezium connector's stream, made of what the connector is called.
+
+    It tells neither server nor timeline, and its topic has one partition.
+    """
+    # The slot's part of an epoch has no dot.
+    return Epoch(0, 0, 1, name.replace(".", "_"), database)
+
+
 def transaction_seed(source_id: str, commit_lsn: int, commit_time_us: int) -> int:
     """Return the part of a change's id that its whole transaction shares.
 

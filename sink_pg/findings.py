@@ -16,6 +16,7 @@ from schemas.change_id import format_lsn
 from sink_pg.source_counts import SourceTransaction
 from sink_pg.table_patterns import Table
 
+_FAR = 1 << 28
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -58,11 +59,16 @@ class InTopic:
     first_offset: int = -1
     """-1 where there is none."""
     _ordinals: bytearray = field(default_factory=bytearray)
+    _far: set[int] = field(default_factory=set)
+    """Ordinals of a connector's stream are LSNs, for which the bits would be gigabytes."""
 
     def add(self, ordinal: int, partition: int, offset: int) -> None:
         """Take one record; one that is there again is counted once."""
         if self.first_offset < 0:
             self.partition, self.first_offset = partition, offset
+        if ordinal >= _FAR:
+            self._far.add(ordinal)
+            return
         at = ordinal >> 3
         if at >= len(self._ordinals):
             self._ordinals.extend(bytes(at + 1 - len(self._ordinals)))
@@ -71,7 +77,7 @@ class InTopic:
     @property
     def changes(self) -> int:
         """How many different changes there are."""
-        return int.from_bytes(self._ordinals, "big").bit_count()
+        return int.from_bytes(self._ordinals, "big").bit_count() + len(self._far)
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ END may exceed what stands there by the number of such updates.
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ from schemas.topics import (
 from sink_pg.change_rows import storable_text
 from sink_pg.table_patterns import Table
 
+# A connector counts each logical message under the name of a Java object that it made for it.
+_OBJECT = re.compile(r"io\.debezium\.[\w.$]+@[0-9a-f]+")
 _CHANGES = tuple(op.value for op in (Op.CREATE, Op.READ, Op.UPDATE, Op.DELETE, Op.TRUNCATE))
 
 
@@ -97,6 +100,8 @@ class SourceTransaction:
     unreadable: int = 0
     gaps: list[str] = field(default_factory=list)
     has_begin: bool = False
+    is_of_connector: bool = False
+    """Known by its id and commit time, not by its commit LSN; ordinals are not known."""
 
     @property
     def system_identifier(self) -> str:
@@ -131,7 +136,7 @@ class PartitionCounts:
             return None
         headers = dict(record.headers)
         position = _position(record, headers)
-        event = _event(record.value)
+        event = read_event(record.value)
         op, status = event.get("op"), event.get("status")
         if status == Status.BEGIN.value and op is None:
             self._begin(position, record).has_begin = True
@@ -142,7 +147,7 @@ class PartitionCounts:
         transaction.offset = record.offset
         source = event.get("source")
         if transaction.committed_at_us is None and isinstance(source, dict):
-            _note_commit(transaction, source)
+            note_commit(transaction, source)
         if op in _CHANGES:
             _count(transaction, record, headers, event)
         elif op == Op.MESSAGE.value:
@@ -181,7 +186,7 @@ class PartitionCounts:
         if self._newest.get(position.epoch, -1) >= position.commit_lsn:
             return None
         self._newest[position.epoch] = position.commit_lsn
-        _declare(transaction, event)
+        declare(transaction, event)
         return transaction
 
 
@@ -205,7 +210,8 @@ def _is_epoch(header: bytes) -> bool:
     return True
 
 
-def _event(value: bytes) -> dict[str, Any]:
+def read_event(value: bytes) -> dict[str, Any]:
+    """Return the object that a record's value is; an empty one for anything else."""
     try:
         event = orjson.loads(value)
     except ValueError:
@@ -226,7 +232,7 @@ def _count(
     if not isinstance(source, dict) or ordinal is None or not ordinal.isdigit():
         transaction.unreadable += 1
         return
-    table = Table(_name(source.get("schema")), _name(source.get("table")))
+    table = Table(text_of(source.get("schema")), text_of(source.get("table")))
     count = transaction.tables.setdefault(table, TableCount())
     count.changes += 1
     count.ordinals += int(ordinal)
@@ -234,16 +240,18 @@ def _count(
         count.moved += 1
 
 
-def _note_commit(transaction: SourceTransaction, source: dict[str, Any]) -> None:
+def note_commit(transaction: SourceTransaction, source: dict[str, Any]) -> None:
+    """Take from an event's `source` what it says of its transaction."""
     commit_time, xid = source.get("ts_us"), source.get("txId")
     if isinstance(commit_time, int):
         transaction.committed_at_us = commit_time
     if isinstance(xid, int):
         transaction.xid = str(xid)
-    transaction.database = _name(source.get("db"))
+    transaction.database = text_of(source.get("db"))
 
 
-def _name(name: object) -> str:
+def text_of(name: object) -> str:
+    """Return the name as `changes` has it, which cannot hold every character."""
     return storable_text(name) if isinstance(name, str) else ""
 
 
@@ -251,7 +259,7 @@ def _has_moved(key: bytes | None, before: object) -> bool:
     # An update's old row is there where its key changed, or with REPLICA IDENTITY FULL.
     if key is None or not isinstance(before, dict):
         return False
-    return any(before.get(name) != value for name, value in _event(key).items())
+    return any(before.get(name) != value for name, value in read_event(key).items())
 
 
 def _note_gap(transaction: SourceTransaction, event: dict[str, Any]) -> None:
@@ -265,14 +273,15 @@ def _note_gap(transaction: SourceTransaction, event: dict[str, Any]) -> None:
         transaction.gaps.append(text)
 
 
-def _declare(transaction: SourceTransaction, event: dict[str, Any]) -> None:
+def declare(transaction: SourceTransaction, event: dict[str, Any]) -> None:
+    """Take from END how many changes each table has."""
     collections = event.get("data_collections")
     by_name = {str(table): table for table in transaction.tables}
     for collection in collections if isinstance(collections, list) else []:
         if not isinstance(collection, dict):
             continue
-        name, count = _name(collection.get("data_collection")), collection.get("event_count")
-        if name == MESSAGES_COLLECTION or not isinstance(count, int):
+        name, count = text_of(collection.get("data_collection")), collection.get("event_count")
+        if name == MESSAGES_COLLECTION or _OBJECT.fullmatch(name) or not isinstance(count, int):
             continue
         # Where nothing of the table is there, its name alone tells its schema.
         table = by_name.get(name) or Table(*_split(name))

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Event
 from typing import Any
 
-import orjson
 import psycopg
 
 from runtime.errors import DeadLetter
@@ -30,6 +29,7 @@ from schemas.avro import AVRO_MARKS, as_json
 from schemas.change_id import Epoch
 from schemas.topics import HEADER_COMMIT_LSN, HEADER_EPOCH, Topics
 from sink_pg.change_rows import Record, change_row
+from sink_pg.connector_counts import ConnectorCounts, counts_for
 from sink_pg.errors import CannotCompare
 from sink_pg.findings import (
     Finding,
@@ -40,10 +40,11 @@ from sink_pg.findings import (
     explained,
     finding,
 )
+from sink_pg.left_out_reader import LeftOutReader, is_left_out
 from sink_pg.pg_connection import Connection, connect, stage_error
 from sink_pg.replay import keep_from
 from sink_pg.settings import SinkSettings
-from sink_pg.source_counts import PartitionCounts, Position, SourceTransaction
+from sink_pg.source_counts import PartitionCounts, Position, SourceTransaction, read_event
 from sink_pg.statements import statement
 from sink_pg.table_patterns import Table, TablePatterns, table_of_line
 
@@ -79,6 +80,8 @@ class Verified:
     changes: int = 0
     too_old: int = 0
     """Transactions older than the retention of `changes`."""
+    left_out: int = 0
+    """Changes that are missing because the stitcher's rules or hook left them out."""
     ignored: int = 0
     """Changes that are missing as --expect-ignored has it."""
     findings: list[Finding] = field(default_factory=list)
@@ -126,6 +129,7 @@ class _Verification:
         self._keep_from = keep_from(settings)
         self._watermarks: dict[int, Position] = {}
         self._window: list[SourceTransaction] = []
+        self._left_out: LeftOutReader | None = None
         self._verified = Verified()
 
     def run(self) -> Verified:
@@ -133,7 +137,9 @@ class _Verification:
             wanted = until_it_works(self._stopping, lambda: self._settled(wal))
             if wanted is None:
                 raise CannotCompare("stopped before anything was compared")
-            self._read(wal, wanted)
+            with ExitStack() as reading:
+                self._left_out = self._open_left_out(reading)
+                self._read(wal, wanted)
         if not self._verified.transactions and not self._verified.findings:
             raise CannotCompare(
                 f"there is no transaction to compare: {self._topics.wal} has none in the range that"
@@ -150,15 +156,24 @@ class _Verification:
             settings.kafka_bootstrap_servers, topic, settings.kafka_max_message_bytes, "bemi-verify"
         )
 
+    def _open_left_out(self, reading: ExitStack) -> LeftOutReader | None:
+        """Return what tells what was left out, None where the stitcher never had a rule."""
+        reader = reading.enter_context(self._reader(self._topics.left_out))
+        try:
+            return LeftOutReader(reader, self._starts())
+        except TopicMissing:
+            return None
+
+    def _starts(self) -> list[TimePlace]:
+        from_time = self._request.from_time
+        return [] if from_time is None else [_place(from_time - CLOCK_TOLERANCE)]
+
     def _settled(self, wal: RangeReader) -> list[OffsetRange]:
         """Return the records of `.wal` whose changes are stored, and note where not all are.
 
         In this order: what the stitcher has committed is in `.changes` before its end is read.
         """
-        starts = []
-        if self._request.from_time is not None:
-            starts.append(_place(self._request.from_time - CLOCK_TOLERANCE))
-        ranges = wal.ranges(starts, [])
+        ranges = wal.ranges(self._starts(), [])
         stitched = committed_offsets(
             self._settings.kafka_bootstrap_servers,
             self._topics.stitcher_group,
@@ -188,7 +203,8 @@ class _Verification:
         return settled
 
     def _read(self, wal: RangeReader, wanted: list[OffsetRange]) -> None:
-        counts = {each.partition: PartitionCounts(each.start == 0) for each in wanted}
+        begins_at = {each.partition: each.start for each in wanted}
+        counts: dict[int, PartitionCounts | ConnectorCounts] = {}
         total = sum(each.end - each.start for each in wanted)
         begins = sum(each.start for each in wanted)
         done: set[int] = set()
@@ -201,11 +217,14 @@ class _Verification:
                 for record in wal.read(RECORDS_PER_READ, READ_SECONDS):
                     if record.partition in done:
                         continue
-                    transaction = counts[record.partition].take(record)
+                    partition = record.partition
+                    if partition not in counts:
+                        counts[partition] = counts_for(record, begins_at[partition] == 0)
+                    transaction = counts[partition].take(record)
                     if transaction is None:
                         continue
                     if self._is_behind_watermark(transaction):
-                        done.add(record.partition)
+                        done.add(partition)
                     elif self._is_wanted(transaction):
                         lines += self._take(transaction)
                 if lines >= LINES_PER_WINDOW:
@@ -285,8 +304,9 @@ class _Verification:
                             copy.write_row(
                                 (
                                     number, transaction.system_identifier, transaction.database,
-                                    transaction.position.commit_lsn, committed_at(transaction),
-                                    *table, count.changes, count.ordinals,
+                                    *_identity(transaction), committed_at(transaction), *table,
+                                    count.changes,
+                                    None if transaction.is_of_connector else count.ordinals,
                                 )
                             )  # fmt: skip
             connection.execute(statement("analyze_expected"))
@@ -294,8 +314,15 @@ class _Verification:
             rows: list[Any] = connection.execute(
                 statement("compare_expected"), {"oldest": min(times), "newest": max(times)}
             ).fetchall()
-        for number, pg_schema, name, expected, stored in rows:
+        left_out = self._left_out.of(window) if self._left_out is not None else [{}] * len(window)
+        for number, pg_schema, name, expected, stored, missing_ordinals in rows:
             table = Table(pg_schema, name)
+            by_rules = left_out[number].get(table)
+            if by_rules is not None:
+                if is_left_out(by_rules, expected - stored, missing_ordinals):
+                    self._verified.left_out += expected - stored
+                    continue
+                expected -= by_rules.changes
             if stored <= expected and self._expect_ignored.match(table):
                 self._verified.ignored += expected - stored
                 continue
@@ -346,6 +373,13 @@ class _Verification:
                 way.put_aside_by_sink[_key(epoch, lsn, table)] += 1
 
 
+def _identity(transaction: SourceTransaction) -> tuple[int | None, int | None]:
+    """Return the commit LSN and the id by which `changes` knows the transaction."""
+    if transaction.is_of_connector:
+        return None, int(transaction.xid)
+    return transaction.position.commit_lsn, None
+
+
 def _place(moment: datetime) -> TimePlace:
     return TimePlace(int(moment.timestamp() * 1000))
 
@@ -360,8 +394,6 @@ def _key(epoch: str, commit_lsn: int, table: Table) -> TableChanges:
 
 def _members(value: bytes | None) -> dict[str, Any]:
     value = value or b""
-    try:
-        members = orjson.loads(as_json(value) if value[:1] in AVRO_MARKS else value)
-    except ValueError:
-        return {}
-    return members if isinstance(members, dict) else {}
+    with suppress(ValueError):
+        return read_event(as_json(value) if value[:1] in AVRO_MARKS else value)
+    return {}

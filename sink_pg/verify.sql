@@ -5,12 +5,14 @@ CREATE TEMPORARY TABLE bemi_expected (
     number integer NOT NULL,
     system_identifier text NOT NULL,
     database text NOT NULL,
-    commit_lsn bigint NOT NULL,
+    -- NULL where it is not known, and the transaction's id tells.
+    commit_lsn bigint,
+    transaction_id bigint,
     committed_at timestamptz NOT NULL,
     schema text NOT NULL,
     "table" text NOT NULL,
     changes bigint NOT NULL,
-    ordinals numeric NOT NULL
+    ordinals numeric
 ) ON COMMIT DROP;
 
 -- copy_expected --
@@ -23,7 +25,7 @@ ANALYZE pg_temp.bemi_expected;
 -- Found by the commit time, of which there is an index, and among those by the commit LSN. The
 -- epoch may be another one than the source says now: a new slot sends the same transaction.
 WITH transactions AS (
-    SELECT DISTINCT number, system_identifier, database, commit_lsn, committed_at
+    SELECT DISTINCT number, system_identifier, database, commit_lsn, transaction_id, committed_at
     FROM pg_temp.bemi_expected
 ),
 found AS (
@@ -33,7 +35,11 @@ found AS (
     FROM transactions
     JOIN public.changes AS stored
         ON stored.committed_at = transactions.committed_at
-        AND stored.commit_lsn = transactions.commit_lsn
+        AND (transactions.commit_lsn IS NULL OR stored.commit_lsn = transactions.commit_lsn)
+        AND (
+            transactions.transaction_id IS NULL
+            OR stored.transaction_id = transactions.transaction_id
+        )
         AND stored.database = transactions.database
         AND split_part(stored.epoch, '.', 1) = transactions.system_identifier
     WHERE stored.committed_at BETWEEN %(oldest)s AND %(newest)s
@@ -41,10 +47,12 @@ found AS (
 )
 SELECT
     number, schema, "table",
-    coalesce(expected.changes, 0), coalesce(found.changes, 0)
+    coalesce(expected.changes, 0), coalesce(found.changes, 0),
+    expected.ordinals - coalesce(found.ordinals, 0)
 FROM pg_temp.bemi_expected AS expected
 FULL JOIN found USING (number, schema, "table")
-WHERE (expected.changes, expected.ordinals) IS DISTINCT FROM (found.changes, found.ordinals)
+WHERE (expected.changes, coalesce(expected.ordinals, found.ordinals))
+    IS DISTINCT FROM (found.changes, found.ordinals)
 ORDER BY number, schema, "table";
 
 -- progress_of_topic --

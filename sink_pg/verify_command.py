@@ -31,8 +31,8 @@ EXIT_NOT_COMPARED = 2
     "--expect-ignored",
     multiple=True,
     metavar="SCHEMA.TABLE",
-    help="The stitcher's rules or hook leave changes of these tables out; * and ? stand for any"
-    " text. They are only looked at for too many rows.",
+    help="Changes of these tables may be missing; * and ? stand for any text. For what rules left"
+    " out before the stitcher told it in .left-out; they are only looked at for too many rows.",
 )
 @click.option(
     "--seals",
@@ -94,6 +94,8 @@ def _report(verified: Verified) -> int:
     notes = [f"{verified.transactions} transactions with {verified.changes} changes compared"]
     if verified.too_old:
         notes.append(f"{verified.too_old} older than BEMI_RETENTION_DAYS left out")
+    if verified.left_out:
+        notes.append(f"{verified.left_out} changes left out by the stitcher's rules")
     if verified.ignored:
         notes.append(f"{verified.ignored} changes left out as expected")
     notes.append(f"{found_count} gaps" if found_count else "complete")

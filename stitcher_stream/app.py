@@ -35,6 +35,7 @@ from stitcher_stream.change_rules import LeftOut, context_rules, fold_of, reshap
 from stitcher_stream.contexts import NO_CONTEXT
 from stitcher_stream.errors import UnreadableRecord
 from stitcher_stream.faust_driver import BatchApp, WalBatch
+from stitcher_stream.left_out import LeftOutCounts
 from stitcher_stream.metrics import BatchCounts, StitcherMetrics, watching
 from stitcher_stream.publisher import Delivery, Publisher
 from stitcher_stream.settings import StitcherSettings
@@ -66,6 +67,7 @@ class Position(NamedTuple):
     generation: int
     next_offset: int
     state: State
+    left_out: LeftOutCounts
 
 
 class Stitching:
@@ -126,17 +128,24 @@ class Stitching:
         encode = self._encode
         max_value_bytes = self._settings.kafka_max_message_bytes - 1024  # For key and framing.
         delivery = Delivery(asyncio.get_running_loop())
-        state = self._state_before(batch)
+        state, left_out_so_far = self._state_before(batch)
         dead_letters: list[DeadLetter] = []
         counts, left_out = BatchCounts(), self._left_out
         ignored, dropped = left_out.ignored, left_out.dropped
         send = publisher.sender(self._topics.changes, partition, delivery)
         put_aside = publisher.sender(self._topics.dead_letters, DEAD_LETTERS_PARTITION, delivery)
+        tell = publisher.sender(self._topics.left_out, partition, delivery)
         for record in batch.records:
             try:
                 state, change = fold(state, record, rules)
-                if change is not None and reshape is not None:
-                    change = reshape(change)
+                if reshape is not None:
+                    if over := left_out_so_far.take(state.transaction):
+                        while not tell(over.key(), over.value()):
+                            await publisher.wait_for_queue()
+                    if change is not None:
+                        stitched, change = change, reshape(change)
+                        if change is None:
+                            left_out_so_far.add(state.transaction, stitched)
                 if change is None:
                     continue
                 key, value = change_key(change), encode_within(change, max_value_bytes, encode)
@@ -170,7 +179,7 @@ class Stitching:
                 self._topics.dead_letters,
                 dead_letters[0],
             )
-        self._positions[partition] = Position(batch.generation, next_offset, state)
+        self._positions[partition] = Position(batch.generation, next_offset, state, left_out_so_far)
         batch.committable = committable_offset(state, next_offset)
         batch.release()
         if reshape is not None:
@@ -185,8 +194,8 @@ class Stitching:
             if ignored or dropped:
                 log.info("left out %d ignored changes and %d the hook dropped", ignored, dropped)
 
-    def _state_before(self, batch: WalBatch) -> State:
-        """Return the fold's state, or a beginning where the reading began again.
+    def _state_before(self, batch: WalBatch) -> tuple[State, LeftOutCounts]:
+        """Return the fold's state and what was left out, or a beginning where reading began again.
 
         Every generation reads on from the committed offsets, which are boundaries.
         """
@@ -196,8 +205,8 @@ class Stitching:
             or position.generation != batch.generation
             or batch.records[0].offset < position.next_offset
         ):
-            return START
-        return position.state
+            return START, LeftOutCounts()
+        return position.state, position.left_out
 
     async def _acknowledge(
         self, publisher: Publisher, delivery: Delivery, stream: Any, event: Any, fail: Any

@@ -38,7 +38,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from schemas.change import Change
-from schemas.change_id import Epoch, change_uuid, transaction_seed
+from schemas.change_id import Epoch, change_uuid, connector_epoch, transaction_seed
 from schemas.envelope import Op, Status
 from schemas.topics import HEADER_EPOCH, wal_headers
 from stitcher_stream.contexts import DEFAULT_RULES, NO_CONTEXT, ContextRules
@@ -59,7 +59,6 @@ SENT_AGAIN = (
     "the connector sent it again from within its transaction, so a context set before is not known"
 )
 RUN_HEADER = "__debezium.context.runId"
-_PARTITIONS = 1
 
 _MAX_BIGINT = (1 << 63) - 1
 
@@ -250,8 +249,7 @@ def _epoch(record: WalRecord, source: Source, is_snapshot: bool) -> bytes:
     """Return the epoch that a header gives, or one made of what the connector is called."""
     given = dict(record.headers).get(HEADER_EPOCH)
     if given is None:
-        # The slot's part of an epoch has no dot.
-        epoch = Epoch(0, 0, _PARTITIONS, source.name.replace(".", "_"), source.database)
+        epoch = connector_epoch(source.name, source.database)
     else:
         epoch = Epoch.parse(given.decode())
     if is_snapshot:

@@ -172,9 +172,9 @@ class StitcherSettings(StageSettings):
         validation_alias="BEMI_STITCHER_CHANGES_RETENTION_MS",
         ge=-1,
         description=(
-            "retention.ms of the topics `.changes` and `.dead-letters` when the stitcher makes "
-            "them, in milliseconds; -1 keeps everything, so that a sink that is down for long "
-            "misses nothing."
+            "retention.ms of the topics `.changes`, `.dead-letters` and `.left-out` when the "
+            "stitcher makes them, in milliseconds; -1 keeps everything, so that a sink that is "
+            "down for long misses nothing."
         ),
     )
 
@@ -201,6 +201,11 @@ class StitcherSettings(StageSettings):
     def _keys_can_be_read(cls, keys: SecretStr) -> SecretStr:
         parse_keys(keys.get_secret_value())
         return keys
+
+    @property
+    def leaves_changes_out(self) -> bool:
+        """Whether a change of `.wal` may be missing in `.changes` on purpose."""
+        return bool(self.ignore_tables or self.ignore_updates_of or self.change_hook)
 
     @property
     def group_id(self) -> str:

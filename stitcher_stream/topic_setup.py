@@ -85,13 +85,13 @@ def make_topics(admin: AdminClient, settings: StitcherSettings) -> int:
         "retention.ms": str(settings.changes_retention_ms),
         "cleanup.policy": "delete",
     }
-    ensure_topics(
-        admin,
-        [
-            TopicSpec(topics.changes, partitions, config),
-            TopicSpec(topics.dead_letters, 1, config),
-        ],
-    )
+    wanted = [
+        TopicSpec(topics.changes, partitions, config),
+        TopicSpec(topics.dead_letters, 1, config),
+    ]
+    if settings.leaves_changes_out:
+        wanted.append(TopicSpec(topics.left_out, partitions, config))
+    ensure_topics(admin, wanted)
     changes_partitions = partition_count(admin, topics.changes)
     if changes_partitions is None:
         raise Retry(f"topic {topics.changes} was made, but the brokers do not show it yet")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient
@@ -123,6 +124,51 @@ def test_verify_says_where_on_its_way_a_change_was_put_aside(
     output = sink_command("verify", "--from-lsn", "0/0", code=GAP).output()
     assert "the sink is 3 records behind in partition 1" in output
     assert "2 gaps" in output
+
+
+HOOK = """
+def reshape(change):
+    return None if change["after"].get("title") == "secret" else {}
+"""
+
+
+def test_verify_tells_what_rules_left_out_from_what_was_lost(
+    pipeline: Pipeline, sink_command: Run, trail: Trail, tmp_path: Path
+) -> None:
+    (tmp_path / "operators_hook.py").write_text(HOOK)
+    plain = dict(pipeline.environ)
+    pipeline.execute("CREATE TABLE task (id int PRIMARY KEY, title text, seen int)")
+    pipeline.execute("ALTER TABLE task REPLICA IDENTITY FULL; CREATE TABLE log (line text)")
+    pipeline.start("producer")
+    pipeline.environ |= {
+        "PYTHONPATH": str(tmp_path),
+        "BEMI_STITCHER_IGNORE_TABLES": "public.log",
+        "BEMI_STITCHER_IGNORE_UPDATES_OF": "public.task.seen",
+        "BEMI_STITCHER_CHANGE_HOOK": "operators_hook.reshape",
+    }
+    pipeline.start("stitcher")
+    pipeline.environ = plain
+    pipeline.start("sink")
+    pipeline.execute(
+        "INSERT INTO task SELECT n, CASE n WHEN 7 THEN 'secret' ELSE 'x' END, 0"
+        " FROM generate_series(1, 10) AS n; INSERT INTO log VALUES ('a'), ('b')"
+    )
+    pipeline.execute("UPDATE task SET seen = 1")
+    pipeline.execute("INSERT INTO log SELECT 'c' FROM generate_series(1, 500)")
+    pipeline.execute("UPDATE task SET title = 'y' WHERE id <= 3")
+    pipeline.wait_for(None, 9 + 3)
+
+    def compared() -> None:
+        assert (
+            "4 transactions with 525 changes compared, 513 changes left out by the stitcher's"
+            " rules, complete"
+        ) in sink_command("verify", code=COMPLETE).output()
+
+    eventually(compared)
+    trail.connection.execute("DELETE FROM changes WHERE primary_key IN ('4', '5')")
+    output = sink_command("verify", code=GAP).output()
+    assert "public.task: 9 expected, 9 in .changes, 7 stored: 2 removed from the table" in output
+    assert "1 gaps" in output
 
 
 def test_destination_that_does_not_answer_is_no_gap(pipeline: Pipeline, sink_command: Run) -> None:

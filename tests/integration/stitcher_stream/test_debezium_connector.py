@@ -1,9 +1,10 @@
-"""What a real Debezium connector writes, stitched, beside what the producer writes."""
+"""What a real Debezium connector writes, stitched and stored, beside what the producer writes."""
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import javaproperties
 
 from deploy.local.debezium import LocalDebezium
 from runtime.service import EXIT_PERSON_MUST_ACT
+from schemas.change import join_primary_key
 from tests.fixtures.pipeline import Pipeline
 from tests.fixtures.topics import read_topic
 from tests.fixtures.waiting import eventually
@@ -20,7 +22,9 @@ from tests.integration.stitcher_stream.wal_topic import WalTopic
 
 CONFIGURATION = Path(__file__).parents[3] / "deploy" / "debezium" / "connector.properties"
 # What a connector does not tell, and what says when an event was made.
-DIFFERENT = ("id", "commit_lsn", "ordinal", "epoch", "queued_at")
+DIFFERENT = ("id", "commit_lsn", "ordinal", "epoch", "queued_at", "created_at")
+
+COMPLETE, GAP, NOT_COMPARED = 0, 1, 2
 
 SCHEMAS = ("key.converter.schemas.enable", "value.converter.schemas.enable")
 TABLES = """
@@ -37,6 +41,9 @@ SQL = (
     "DELETE FROM task WHERE id < 10",
     "INSERT INTO pair VALUES ('a,b', 1, repeat('x', 5000)), ('c', 2, NULL)",
     "UPDATE pair SET long = 'y'",
+    "UPDATE pair SET number = number + 10; UPDATE task SET title = NULL WHERE id = 20;"
+    "SELECT pg_logical_emit_message(true, '_bemi', '{\"third\": 3}');"
+    "DELETE FROM pair WHERE number = 12",
     "TRUNCATE pair",
 )
 
@@ -61,27 +68,22 @@ def connector(
         worker.remove(properties["name"])
 
 
-def comparable(changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {name: value for name, value in change.items() if name not in DIFFERENT}
-        for change in changes
-    ]
-
-
-def test_connectors_stream_gives_the_changes_that_the_producers_stream_gives(
+def test_connectors_stream_fills_the_table_as_the_producers_stream_does(
     pipeline: Pipeline, debezium_worker: LocalDebezium
 ) -> None:
     environ, database = dict(pipeline.environ), pipeline.database
     servers, own = environ["BEMI_KAFKA_BOOTSTRAP_SERVERS"], environ["BEMI_TOPIC_PREFIX"]
+    # The second without what verify needs.
     plain, with_schemas = f"{own}d", f"{own}s"
     with ExitStack() as running, closing(database.connect()) as connection:
         connection.execute(TABLES)
         connection.execute("CREATE PUBLICATION bemi_debezium FOR ALL TABLES")
-        pipeline.start("producer", "stitcher")
+        pipeline.start()
         for prefix in (plain, with_schemas):
             changed = {"name": prefix, "slot.name": f"{database.name}_{prefix[-1]}"}
             if prefix == with_schemas:
                 changed |= dict.fromkeys(SCHEMAS, "true")
+                changed["provide.transaction.metadata"] = "false"
             at = environ | {"BEMI_TOPIC_PREFIX": prefix}
             running.enter_context(connector(debezium_worker, at, changed))
         for number, statement in enumerate(SQL):
@@ -95,30 +97,85 @@ def test_connectors_stream_gives_the_changes_that_the_producers_stream_gives(
                 "BEMI_STITCHER_WAL_FROM": "debezium",
             }
             pipeline.start("stitcher")
-        expected = eventually(lambda: complete(changes_in(servers, own)), 60)
-        for prefix in (plain, with_schemas):
-            found = eventually(lambda prefix=prefix: complete(changes_in(servers, prefix)), 60)  # type: ignore[misc]
-            assert comparable(found) == comparable(expected)
-            places = [(change["commit_lsn"], change["ordinal"]) for change in found]
-            assert places == sorted(set(places))
-            assert read_topic(servers, f"{prefix}.dead-letters") == []
+            pipeline.environ = environ | {"BEMI_TOPIC_PREFIX": prefix}
+            pipeline.start("sink")
+        expected = eventually(lambda: complete(stored(pipeline, database.name)), 60)
+        found = eventually(lambda: complete(stored(pipeline, plain)), 60)
+        # A change has the same id in both streams of connectors, so it is stored once.
+        same = eventually(lambda: complete(changes_in(servers, with_schemas)), 60)
+    assert comparable(found) == comparable(expected)
+    places = [(row["commit_lsn"], row["ordinal"]) for row in found]
+    assert places == sorted(set(places))
+    assert [change["id"] for change in same] == [str(row["id"]) for row in found]
+    for prefix in (plain, with_schemas):
+        assert read_topic(servers, f"{prefix}.dead-letters") == []
     assert expected[-1]["context"] == {}
-    assert {change["context"].get("request") for change in expected[:-1]} == {0, 1, 3, 4, 5, 6}
+    assert {change["context"].get("request") for change in expected[:-1]} == {
+        0,
+        1,
+        None,
+        3,
+        4,
+        5,
+        6,
+        7,
+    }
+    # The stitcher commits what it has done a moment later.
+    eventually(lambda: verify(pipeline, environ, plain, ", complete", COMPLETE), 30)
+    no_ends = "set provide.transaction.metadata=true"
+    eventually(lambda: verify(pipeline, environ, with_schemas, no_ends, NOT_COMPARED), 30)
+    assert stored(pipeline, with_schemas) == []
+    with closing(database.connect()) as connection:
+        connection.execute(
+            "DELETE FROM changes WHERE split_part(epoch, '.', 4) = %s AND operation = 'DELETE'"
+            " AND \"table\" = 'task' AND primary_key < '4'",
+            [plain],
+        )
+    verify(pipeline, environ, plain, "public.task: 9 expected, 9 in .changes, 6 stored", GAP)
 
 
-def complete(changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the changes once the last row is there."""
-    assert changes
-    assert changes[-1]["after"].get("id") == 1000
-    return changes
+def verify(pipeline: Pipeline, environ: dict[str, str], prefix: str, words: str, code: int) -> None:
+    """Run the command to its end, and see what it says and its exit code."""
+    argv = [sys.executable, "-m", "sink_pg", "verify"]
+    command = pipeline.start_stage("verify", argv, environ | {"BEMI_TOPIC_PREFIX": prefix})
+    assert command.wait(60) == code, command.output()
+    assert words in command.output()
+
+
+def stored(pipeline: Pipeline, name: str) -> list[dict[str, Any]]:
+    """Return the rows of one stream, whose epoch names its slot or connector."""
+    return [row for row in pipeline.changes() if row["epoch"].split(".")[3] == name]
 
 
 def changes_in(servers: str, prefix: str) -> list[dict[str, Any]]:
-    """Return the changes of a pipeline in the order of the log."""
-    changes = [
-        json.loads(record.value or b"") for record in read_topic(servers, f"{prefix}.changes")
-    ]
-    return sorted(changes, key=lambda change: (change["commit_lsn"], change["ordinal"]))
+    """Return the changes of a stream in the order of the log."""
+    return [json.loads(record.value or b"") for record in read_topic(servers, f"{prefix}.changes")]
+
+
+def comparable(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows without what differs, and an UPDATE of a key as a connector tells it."""
+    told: list[dict[str, Any]] = []
+    for row in rows:
+        left = {name: value for name, value in row.items() if name not in DIFFERENT}
+        if row["operation"] == "UPDATE" and key_of(row["before"]) != key_of(row["after"]):
+            told.append(
+                left | {"operation": "DELETE", "primary_key": key_of(row["before"]), "after": {}}
+            )
+            left |= {"operation": "CREATE", "before": {}}
+        told.append(left)
+    return told
+
+
+def key_of(row: dict[str, Any]) -> str | None:
+    """Return the key of a row of `pair`, the only table whose keys change."""
+    return join_primary_key([row["name"], row["number"]]) if "number" in row else None
+
+
+def complete(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows once the last one is there."""
+    assert rows
+    assert rows[-1]["after"].get("id") == 1000
+    return rows
 
 
 def test_connectors_topic_of_several_partitions_needs_a_person(wal: WalTopic) -> None:
