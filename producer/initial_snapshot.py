@@ -61,6 +61,7 @@ def take_initial_snapshot(
         readers=settings.snapshot_max_threads,
         lock_timeout_ms=settings.snapshot_lock_timeout_ms if is_locking else None,
         log_level=settings.log_level,
+        log_format=settings.log_format,
     )
     return take_snapshot(
         wanted,

@@ -40,6 +40,7 @@ from producer.snapshot.shared_snapshot import (
     shared_snapshot,
 )
 from producer.snapshot.state import SnapshotStore
+from runtime.logs import LogFormat
 from runtime.progress_bar import ProgressBar
 from schemas.change_id import Lsn, format_lsn
 
@@ -66,6 +67,7 @@ class InitialSnapshot:
     lock_timeout_ms: int | None = None
     """Lock tables against ALTER meanwhile, waiting so long for it; None does not."""
     log_level: str = "INFO"
+    log_format: LogFormat = "text"
 
 
 def take_snapshot(
@@ -107,6 +109,7 @@ def take_snapshot(
                 Reading(wanted.lsn, shared.txid, shared.at_us),
                 {table.relation.oid: table for table in tables},
                 wanted.log_level,
+                wanted.log_format,
             )
             record = _Recorder(store, progress, shared.xmin)
             readers = min(wanted.readers, len(plan.chunks))
