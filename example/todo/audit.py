@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +41,15 @@ class AuditEntry:
     sql: str
     is_reverting: bool
     fields: dict[str, FieldChange]
+
+    @property
+    def moment(self) -> str:
+        """Return when it was done, in UTC, as a browser's field of date and time has it.
+
+        That has milliseconds, so it is the first one in which the change has been made.
+        """
+        up = self.committed_at.astimezone(timezone.utc) + timedelta(microseconds=999)
+        return up.replace(tzinfo=None).isoformat(timespec="milliseconds")
 
 
 def latest_entries() -> list[AuditEntry]:
