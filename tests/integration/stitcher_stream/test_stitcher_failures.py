@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from confluent_kafka import TopicPartition
 
 from runtime.service import EXIT_DEFECT, EXIT_PERSON_MUST_ACT
 from tests.fixtures.kafka import KafkaBroker
+from tests.fixtures.stages import StageProcess
 from tests.fixtures.topics import read_topic
 from tests.fixtures.waiting import eventually
 from tests.fixtures.wal_records import usual_transaction
@@ -104,6 +106,47 @@ def test_frozen_stitcher_comes_back_and_loses_nothing(wal: WalTopic) -> None:
     frozen.resume()
     eventually(lambda: frozen.is_running and other.is_running)
     wal.wait_for_commit()
+    assert_each_once(wal.changes(), transactions)
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_workers_may_come_and_go_in_any_way_while_changes_are_written(
+    wal: WalTopic, seed: int
+) -> None:
+    chance = random.Random(seed)
+    transactions = [usual_transaction(number) for number in range(1, 4001)]
+    workers = [wal.start_ready(), wal.start()]
+    ended: list[StageProcess] = []
+    frozen: list[StageProcess] = []
+    # More workers than partitions, and each way of leaving twice.
+    steps = ["join", "join", "kill", "kill", "freeze", "freeze", "leave", "leave"]
+    chance.shuffle(steps)
+    share = len(transactions) // (len(steps) + 1)
+    for at, step in enumerate(steps):
+        wal.write(transactions[at * share : (at + 1) * share])
+        if step == "join":
+            workers.append(wal.start())
+            continue
+        if len(workers) == 1:
+            workers.append(wal.start_ready())
+        worker = workers.pop(chance.randrange(len(workers)))
+        if step == "kill":
+            worker.kill()
+        elif step == "freeze":
+            worker.suspend()
+            frozen.append(worker)
+        else:
+            worker.terminate()
+            ended.append(worker)
+    wal.write(transactions[len(steps) * share :])
+    workers.append(wal.start_ready())
+    wal.wait_for_changes(len(transactions) * ROWS)
+    # They come back to a group that has gone on without them.
+    for worker in frozen:
+        worker.resume()
+    wal.wait_for_commit()
+    assert [worker.wait(30) for worker in ended] == [0] * len(ended)
+    assert all(worker.is_running for worker in [*workers, *frozen])
     assert_each_once(wal.changes(), transactions)
 
 
