@@ -10,7 +10,7 @@ BOTH_FORMS := change_events compiled pgoutput pgoutput_properties row_events_pro
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check faults fuzz differential bench clean-up
+.PHONY: help up test check faults fuzz differential bench compose-test clean-up
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ differential: $(INSTALLED) ## Compare with Debezium, e.g. make differential ARGS
 
 bench: $(INSTALLED) ## Measure, e.g. make bench NAME=pipeline ARGS="--rows 100000"
 	$(BIN)/python -m bench $(NAME) $(ARGS)
+
+compose-test: $(INSTALLED) ## Bring deploy/compose.yml up in containers and try it; needs root
+	BEMI_TEST_COMPOSE=1 $(PYTEST) tests/compose
 
 clean-up: ## Remove what `make up` and the tests keep: .bemi with all databases and topics
 	@if [ -d .bemi ]; then $(MAKE) --silent $(INSTALLED) \
