@@ -84,7 +84,8 @@ def restitch(settings: StitcherSettings, request: RestitchRequest, stopping: Eve
     """
     topics = Topics(settings.topic_prefix)
     target = request.into_topic or topics.changes
-    if request.into_topic in (topics.wal, topics.dead_letters, topics.producer_offsets):
+    own = (topics.wal, topics.dead_letters, topics.left_out, topics.producer_offsets)
+    if request.into_topic in own:
         raise OutputRefused(f"--into-topic {target} is a topic of the pipeline; name another")
     with RangeReader(
         settings.kafka_bootstrap_servers,
