@@ -22,6 +22,7 @@ from producer.metrics import ProducerMetrics
 from producer.prepare import prepare_command
 from producer.settings import CONFIG_FILE, ProducerSettings
 from producer.slot_metrics import SlotCollector
+from producer.status.command import status_command
 from runtime.health import Health
 from runtime.kafka_topics import admin_client
 from runtime.logs import configure_logs
@@ -75,6 +76,7 @@ def run_command(settings: ProducerSettings) -> None:
 
 main.add_command(doctor_command)
 main.add_command(prepare_command)
+main.add_command(status_command)
 
 
 if __name__ == "__main__":

@@ -2,62 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import Field
 
-from runtime.settings import SettingsT, StageSettings
+from runtime.destination import DestinationDatabase
 from schemas.topics import Topics
 
 
-class SinkSettings(StageSettings):
-    """Where changes are stored, and how many at a time.
-
-    The destination is the tracked database itself unless DESTINATION_DB_* name another;
-    each of these falls back to its DB_* alone, so a destination that differs in the host
-    only needs only the host.
-    """
+class SinkSettings(DestinationDatabase):
+    """Where changes are stored, and how many at a time."""
 
     own_prefixes: ClassVar[tuple[str, ...]] = (
-        *StageSettings.own_prefixes,
+        *DestinationDatabase.own_prefixes,
         "BEMI_SINK_",
         "BEMI_RETENTION_",
-        "DESTINATION_DB_",
     )
 
-    db_host: str = Field(
-        "127.0.0.1",
-        validation_alias=AliasChoices("DESTINATION_DB_HOST", "DB_HOST"),
-        description="Host of the database that holds `changes`.",
-    )
-    db_port: int = Field(
-        5432,
-        validation_alias=AliasChoices("DESTINATION_DB_PORT", "DB_PORT"),
-        ge=1,
-        le=65535,
-        description="Port of the database that holds `changes`.",
-    )
-    db_name: str = Field(
-        "postgres",
-        validation_alias=AliasChoices("DESTINATION_DB_NAME", "DESTINATION_DB_DATABASE", "DB_NAME"),
-        description="The database that holds `changes`, in its schema public.",
-    )
-    db_user: str = Field(
-        "postgres",
-        validation_alias=AliasChoices("DESTINATION_DB_USER", "DESTINATION_DB_USERNAME", "DB_USER"),
-        description="Role that owns, or may make, the sink's tables.",
-    )
-    db_password: SecretStr = Field(
-        SecretStr(""),
-        validation_alias=AliasChoices("DESTINATION_DB_PASSWORD", "DB_PASSWORD"),
-        description="Its password; also by DESTINATION_DB_PASSWORD_FILE.",
-    )
-    db_sslmode: str = Field(
-        "prefer",
-        validation_alias=AliasChoices("DESTINATION_DB_SSLMODE", "DB_SSLMODE"),
-        description="libpq's sslmode for the destination.",
-    )
     batch_rows: int = Field(
         5_000,
         validation_alias="BEMI_SINK_BATCH_ROWS",
@@ -117,21 +78,3 @@ class SinkSettings(StageSettings):
     def changes_group(self) -> str:
         """The consumer group: one for all sinks of a pipeline, so that they share it."""
         return Topics(self.topic_prefix).sink_group
-
-    @classmethod
-    def from_environ(cls: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
-        """Return the settings, each by the first of its names that the environment has."""
-        shadowed = {
-            name
-            for names in cls.environment_names().values()
-            for name in _names_behind_the_first_given(names, environ)
-        }
-        return super().from_environ(
-            {name: value for name, value in environ.items() if name not in shadowed}
-        )
-
-
-def _names_behind_the_first_given(names: tuple[str, ...], environ: Mapping[str, str]) -> list[str]:
-    variables = [(name, f"{name}_FILE") for name in names]
-    given = [pair for pair in variables if not environ.keys().isdisjoint(pair)]
-    return [variable for pair in given[1:] for variable in pair]

@@ -1,0 +1,4 @@
+"""`bemi-producer status`: the whole pipeline at a glance, from database, brokers, destination.
+
+reading -> glance -> command
+"""
