@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ import psycopg
 import pytest
 
 from tests.compatibility.venvs import (
+    REPOSITORY,
     installed_names,
     installed_requirements,
     interpreters,
@@ -150,6 +152,20 @@ def test_the_wheel_does_everything_with_this_version(
     left = "SELECT proname FROM pg_proc WHERE proname ~ '^_bemi'"
     assert admin.execute(left).fetchall() == []
     assert admin.execute("SELECT tgname FROM pg_trigger WHERE tgname ~ 'bemi'").fetchall() == []
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    packed = {name for name in names if not name.split("/")[0].endswith(".dist-info")}
+    own = REPOSITORY / "django_bemi" / "bemi"
+    assert packed == {
+        f"bemi/{file.relative_to(own).as_posix()}"
+        for file in own.rglob("*")
+        if file.is_file() and file.suffix != ".pyc"
+    }
+    assert {"bemi/py.typed", "bemi/sql/install.sql"} <= packed
+    assert {"LICENSE", "COPYING"} <= {Path(name).name for name in names - packed}
 
 
 @pytest.mark.usefixtures("trail")

@@ -123,6 +123,14 @@ def test_every_form_of_statement_carries_its_context(wal: Wal, statement: Any, p
     assert rows == [RowChange("INSERT", "public.item")]
 
 
+def test_a_procedure_has_the_context_of_its_call(wal: Wal) -> None:
+    run(
+        "CREATE PROCEDURE add_item(n text) LANGUAGE sql AS $$ INSERT INTO item (name) VALUES (n) $$"
+    )
+    run("CALL add_item(%s)", ["called"])
+    assert shape(wal) == ["context", "INSERT public.item"]
+
+
 def test_executemany_sends_one_context_for_each_execution(wal: Wal) -> None:
     with connection.cursor() as cursor:
         cursor.executemany("INSERT INTO item (name) VALUES (%s)", [("a",), ("b--",), ("%c",)])

@@ -93,8 +93,14 @@ def test_each_statement_carries_its_own_context_and_no_other_clients(
         with transaction.atomic():
             run("INSERT INTO item (name) VALUES (%s)", ["two"])
             run("UPDATE item SET amount = 5 WHERE name = 'two'")
+        with connection.cursor() as cursor, cursor.copy("COPY item (name) FROM STDIN") as copy:
+            copy.write(b"three\n")
+        other.execute("DELETE FROM item WHERE name = 'three'")
     entries = [
         entry.values["user_id"] if isinstance(entry, Context) else entry.operation
         for entry in wal.read()
     ]
-    assert entries == [1, "INSERT", "INSERT", 1, "INSERT", 1, "UPDATE"]
+    assert entries == [
+        *[1, "INSERT", "INSERT", 1, "INSERT", 1, "UPDATE"],
+        *[1, "INSERT", "DELETE"],
+    ]
