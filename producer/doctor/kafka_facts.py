@@ -28,7 +28,13 @@ def read_kafka(client: Mapping[str, Any], topics: Topics) -> KafkaFacts:
         cluster = admin.list_topics(timeout=REQUEST_SECONDS)
         names = [
             name
-            for name in (topics.wal, topics.changes, topics.dead_letters, topics.producer_offsets)
+            for name in (
+                topics.wal,
+                topics.changes,
+                topics.left_out,
+                topics.dead_letters,
+                topics.producer_offsets,
+            )
             if name in cluster.topics
         ]
         broker = ConfigResource(ConfigResource.Type.BROKER, str(next(iter(cluster.brokers))))
