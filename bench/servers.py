@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from deploy.local.kafka import LocalKafka
 from deploy.local.ports import free_port
@@ -23,6 +24,8 @@ POSTGRES_SETTINGS = {
     "shared_buffers": "256MB",
     "max_replication_slots": "50",
 }
+WARM_UP_RECORDS = 300_000
+WARM_UP_TOPIC = "warm-up"
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,34 @@ def running_servers() -> Iterator[Servers]:
         kafka = LocalKafka(folder / "kafka", free_port())
         try:
             kafka.start()
+            _warm_up(kafka)
             yield Servers(folder, postgres, kafka)
         finally:
             kafka.kill()
+
+
+def _warm_up(kafka: LocalKafka) -> None:
+    """Let the broker's virtual machine compile what it runs most: the first turn paid for it.
+
+    The same contender made 48,300 changes/s in the first turn of a run and 85,200 in a later one.
+    """
+    servers = kafka.bootstrap_servers
+    admin = AdminClient({"bootstrap.servers": servers, "log_level": 2})
+    admin.create_topics([NewTopic(WARM_UP_TOPIC, 4)])[WARM_UP_TOPIC].result()
+    producer = Producer(
+        {"bootstrap.servers": servers, "log_level": 2, "enable.idempotence": True, "linger.ms": 5}
+    )
+    for _ in range(WARM_UP_RECORDS):
+        producer.poll(0)
+        while True:
+            try:
+                producer.produce(WARM_UP_TOPIC, bytes(800))
+            except BufferError:
+                producer.poll(0.1)
+            else:
+                break
+    producer.flush()
+    admin.delete_topics([WARM_UP_TOPIC])[WARM_UP_TOPIC].result()
 
 
 @contextmanager
