@@ -145,7 +145,8 @@ def test_under_random_writes_the_topic_ends_as_the_table(stream: Stream) -> None
 
 
 def test_after_a_kill_it_goes_on_with_the_next_chunk(stream: Stream) -> None:
-    stage = stream.start()
+    # In so many chunks that it cannot be through before it is killed.
+    stage = stream.start(BEMI_PRODUCER_INCREMENTAL_SNAPSHOT_CHUNK_SIZE="10")
     with RandomWriters(stream.database, SEED, ROWS + 200, count=1):
         stream.execute_snapshot("item")
         eventually(lambda: len(stream.rows_read()) > ROWS // 10, READ_SECONDS)
