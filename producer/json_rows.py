@@ -5,8 +5,8 @@ at once, for the messages that come by the thousand: whole rows and deletes by i
 value of the new row is the old row's, its cell is too. Everything else, and whatever is not as
 described, raises one of MALFORMED, and the slow way decides what it is: both give the same.
 
-A loop over the columns like this one takes Python a fifth of a microsecond a turn; compiled by
-mypyc a quarter of that (docs/architecture.md, "Compiled").
+Compiled by mypyc where there is a C compiler (docs/architecture.md, "Compiled"): what that gives is
+in docs/decisions.md.
 
 Format: PostgreSQL manual, "Logical Replication Message Formats", Insert, Update, Delete, TupleData.
 """
