@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from producer.change_events import Output
 from producer.column_types.column_type import READABLE, ValueModes
+from producer.column_types.keyed_hash import KeyedHash
 from producer.configuration.column_rules import ColumnRules
 from producer.configuration.expressions import compile_expressions, matches_any
 from producer.configuration.table_filters import TableFilters
@@ -70,6 +71,11 @@ def topics_of(settings: ProducerSettings) -> Topics:
         settings.topic_heartbeat_prefix,
         settings.topic_heartbeat_name,
     )
+
+
+def keyed_hash_of(settings: ProducerSettings) -> KeyedHash:
+    """Return the hash of the columns that the settings name."""
+    return KeyedHash.of(settings.column_hmac, settings.column_hmac_key.get_secret_value())
 
 
 def assemble(
@@ -178,6 +184,7 @@ def _headers(settings: ProducerSettings, run_id: str) -> Headers:
 
 def _rules(settings: ProducerSettings, filters: TableFilters) -> Callable[[Relation], TableRules]:
     column_rules = ColumnRules(settings.column_rules)
+    keyed_hash = keyed_hash_of(settings)
     columns = compile_expressions(settings.column_propagate_source_type)
     types = compile_expressions(settings.datatype_propagate_source_type)
 
@@ -198,6 +205,7 @@ def _rules(settings: ProducerSettings, filters: TableFilters) -> Callable[[Relat
             captures_column,
             column_rules.rule_for,
             propagates_type,
+            keyed_hash,
         )
 
     return rules_of

@@ -17,6 +17,7 @@ from typing import Any
 
 from producer.column_types.column_type import ColumnType, TypeFacts, ValueModes
 from producer.column_types.defaults import default_value, zero_value
+from producer.column_types.keyed_hash import NOTHING_HASHED, KeyedHash
 from producer.column_types.registry import column_type
 from producer.column_types.source_parameters import length_and_scale, with_source_type
 from producer.configuration.column_rules import ColumnFacts, ColumnRule
@@ -57,6 +58,8 @@ class TableRules:
     rule_for: Callable[[ColumnFacts], ColumnRule | None] = lambda _column: None
     propagates_type: Callable[[str, str], bool] = lambda _column, _type: False
     """Whether the schema of a column, of a type, says which type that is."""
+    keyed_hash: KeyedHash = NOTHING_HASHED
+    """Of which columns a keyed hash takes the place, in rows and in keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,13 @@ class ShapedColumn:
     """The schema in a key, which says nothing of the column's source or rule."""
     is_written: bool = False
     """Whether it is in `before` and `after`; a column of the key may be in that alone."""
+    is_hashed: bool = False
+    """Whether `type` is that of a keyed hash, and not the one the column has in PostgreSQL."""
+
+    @property
+    def has_own_values(self) -> bool:
+        """Whether values leave as the column has them, so that the server may write them."""
+        return self.rule is None and not self.is_hashed
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +161,15 @@ def _column(
     kind = column_type(type_facts, column.type_modifier, modes, not_null=in_catalog.not_null)
     if kind is None:
         return ShapedColumn(column.name, column.is_identity)
+    is_hashed = rules.keyed_hash.hashes(relation.pg_schema, relation.table, column.name)
+    if is_hashed:
+        kind = rules.keyed_hash.hashed(kind, modes.unavailable_text)
     schema = kind.schema
-    default = default_value(
-        kind, in_catalog.default_expression, debezium_values=modes.debezium_values
-    )
+    default = None  # That of a hashed column is no hash.
+    if not is_hashed:
+        default = default_value(
+            kind, in_catalog.default_expression, debezium_values=modes.debezium_values
+        )
     if default is not None:
         schema = replace(schema, default=default)
     if not in_catalog.not_null or may_be_unsent:
@@ -165,13 +180,20 @@ def _column(
     zero = None
     if modes.debezium_values and in_catalog.not_null:
         zero = default if default is not None else zero_value(kind)
-    rule = rules.rule_for(_column_facts(relation, column, type_facts))
+    rule = None if is_hashed else rules.rule_for(_column_facts(relation, column, type_facts))
     if rule is not None:
         parameters = {**dict(schema.parameters), **rule.parameters}
         schema = replace(schema, parameters=tuple(parameters.items()))
         zero = None if zero is None else rule.of_value(zero)
     return ShapedColumn(
-        column.name, column.is_identity, kind, schema, rule, zero, key_schema=key_schema
+        column.name,
+        column.is_identity,
+        kind,
+        schema,
+        rule,
+        zero,
+        key_schema=key_schema,
+        is_hashed=is_hashed,
     )
 
 

@@ -9,7 +9,8 @@ masks, then hashes. A rule is about the value as it stands in the event, the pla
 value that the server did not send included. Characters are counted as Java counts them: in
 units of UTF-16.
 
-Keys keep their values: a rule is about the columns of `before` and `after`.
+A column of the key is changed in the key, too. What has to be hidden whatever its type is for
+`column_types.keyed_hash`.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ class ColumnRule:
     of_bytes: Callable[[bytes], bytes]
     of_null: str | None = None
     """Stands for NULL, None where that stays NULL."""
+    keeps_values: bool = False
+    """Whether it only says in the schema that it masks, as Debezium's does of what is no text."""
 
     def of_value(self, value: Any) -> Any:
         """Return what stands for a Connect value; only strings and bytes are changed."""
@@ -111,6 +114,11 @@ class ColumnRules:
 
     def __bool__(self) -> bool:
         return bool(self._named)
+
+    @property
+    def expressions(self) -> list[Expression]:
+        """What names columns, of all the rules."""
+        return [expression for named in self._named for expression in named.columns]
 
     def rule_for(self, column: ColumnFacts) -> ColumnRule | None:
         """Return the rule that changes the column's values, None where they stay as they are."""
@@ -172,7 +180,9 @@ def _hash(column: ColumnFacts, digest: str, salt: bytes) -> ColumnRule:
 
 
 def _unchanged(parameters: Mapping[str, str]) -> ColumnRule:
-    return ColumnRule(parameters, of_text=lambda text: text, of_bytes=lambda value: value)
+    return ColumnRule(
+        parameters, of_text=lambda text: text, of_bytes=lambda value: value, keeps_values=True
+    )
 
 
 def _is_of_characters(column: ColumnFacts) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from producer.column_types.keyed_hash import KeyedHash
 from producer.configuration.column_rules import ColumnRules
 from producer.configuration.property import (
     Adopted,
@@ -84,6 +85,17 @@ class TableSettings(StageSettings):
         "column.mask.hash.v2.ALGORITHM.with.salt.SALT. A file has each by its own name; in the "
         'environment they are one JSON object: `{"column.mask.with.4.chars": "public.users.ssn"}`.',
     )
+    column_hmac: Annotated[Expressions, Property("bemi.column.hmac")] = Field(
+        (),
+        description="Expressions of the columns, `schema.table.column` of any type, in whose place "
+        "a keyed hash is published: HMAC-SHA256 of PostgreSQL's text, in hexadecimal. It goes "
+        "before the column rules and holds in keys, `.wal` and snapshots, too: docs/privacy.md.",
+    )
+    column_hmac_key: Annotated[SecretStr, Property("bemi.column.hmac.key")] = Field(
+        SecretStr(""),
+        description="The key of that hash, 16 characters at least: best given as "
+        "BEMI_PRODUCER_COLUMN_HMAC_KEY_FILE. Another key makes other hashes of the same values.",
+    )
     column_propagate_source_type: Annotated[
         Expressions, Property("column.propagate.source.type")
     ] = Field(
@@ -94,6 +106,11 @@ class TableSettings(StageSettings):
     datatype_propagate_source_type: Annotated[
         Expressions, Property("datatype.propagate.source.type")
     ] = Field((), description="The same for all columns of these types, `schema.table.TYPE`.")
+
+    @model_validator(mode="after")
+    def _has_a_key_to_hash_with(self) -> TableSettings:
+        KeyedHash.of(self.column_hmac, self.column_hmac_key.get_secret_value())
+        return self
 
     @model_validator(mode="after")
     def _has_one_list_of_each(self) -> TableSettings:

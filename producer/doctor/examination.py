@@ -10,10 +10,13 @@ import click
 import confluent_kafka
 from rich.console import Console
 
-from producer.assembly import topics_of
+from producer.assembly import keyed_hash_of, topics_of
+from producer.configuration.column_rules import ColumnRules
+from producer.configuration.table_filters import TableFilters
 from producer.connections import kafka_client
 from producer.doctor.findings import Finding, Severity, worst
 from producer.doctor.fixes import apply_fixes
+from producer.doctor.hiding_checks import check_hiding
 from producer.doctor.kafka_checks import check_kafka
 from producer.doctor.kafka_facts import read_kafka
 from producer.doctor.report import as_json, print_report
@@ -52,6 +55,12 @@ def look(settings: ProducerSettings) -> list[Finding]:
         source = read_source(settings)
         findings += check_source(source)
         findings += check_tables(source)
+        findings += check_hiding(
+            source.columns,
+            TableFilters.of(settings),
+            ColumnRules(settings.column_rules),
+            keyed_hash_of(settings),
+        )
     except StageError as error:
         findings.append(
             Finding("server", Severity.ERROR, _line(error), "Check DB_HOST, DB_USER and the rest.")

@@ -92,6 +92,29 @@ class TableFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnFound:
+    """A column of such a table; of a domain, its base type's."""
+
+    pg_schema: str
+    table: str
+    column: str
+    type_oid: int
+    type_kind: str  # pg_type.typtype.
+    is_in_key: bool
+    """Whether it is part of the primary key."""
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Its schema, table and own name."""
+        return self.pg_schema, self.table, self.column
+
+    @property
+    def name(self) -> str:
+        """The name as expressions have to match it."""
+        return ".".join(self.place)
+
+
+@dataclass(frozen=True, slots=True)
 class SourceFacts:
     """All that was found in the tracked database."""
 
@@ -102,6 +125,7 @@ class SourceFacts:
     publication_name: str
     publication: PublicationState | None
     tables: tuple[TableFacts, ...]
+    columns: tuple[ColumnFound, ...] = ()
 
     @property
     def slot(self) -> SlotFacts | None:

@@ -12,7 +12,14 @@ import psycopg
 
 from producer.configuration.table_filters import TableFilters
 from producer.connections import connect_observer, connect_stream
-from producer.doctor.facts import RoleFacts, ServerFacts, SlotFacts, SourceFacts, TableFacts
+from producer.doctor.facts import (
+    ColumnFound,
+    RoleFacts,
+    ServerFacts,
+    SlotFacts,
+    SourceFacts,
+    TableFacts,
+)
 from producer.errors import from_psycopg
 from producer.publication import read_publication
 from producer.settings import ProducerSettings
@@ -45,6 +52,7 @@ def read_source(settings: ProducerSettings) -> SourceFacts:
                 publication_name=settings.publication_name,
                 publication=read_publication(connection, settings.publication_name),
                 tables=_tables(connection, settings),
+                columns=tuple(ColumnFound(*row) for row in _rows(connection, "doctor_columns")),
             )
         except psycopg.Error as error:
             raise from_psycopg(error) from error

@@ -54,7 +54,7 @@ class TableRecords:
             column, form = shape.columns[number], None
             if codec.encode is None or column.type is None:
                 continue
-            if is_json and column.rule is None:
+            if is_json and column.has_own_values:
                 form = server_form(described.columns[number], column.type)
             self.columns.append(CopiedColumn(number, column.name, codec, form))
         self._read_lines = None

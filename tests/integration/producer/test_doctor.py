@@ -134,3 +134,22 @@ def test_servers_that_do_not_answer_are_findings(capture: Capture, doctor: Docto
     assert done.returncode == 2
     assert {each["area"] for each in findings(done)} == {"server", "kafka"}
     assert "kept-to-itself" not in done.stdout + done.stderr
+
+
+def test_columns_that_stay_in_clear_text_though_they_are_to_be_hidden_are_findings(
+    capture: Capture, doctor: Doctor
+) -> None:
+    capture.execute("CREATE DOMAIN birthday AS date")
+    capture.execute("CREATE TABLE person (email text PRIMARY KEY, born birthday, name varchar(9))")
+    capture.environ |= {
+        "BEMI_PRODUCER_COLUMN_EXCLUDE_LIST": "public.person.email",
+        "BEMI_PRODUCER_COLUMN_RULES": '{"column.mask.with.3.chars": "public.person.(born|name)"}',
+        "BEMI_PRODUCER_COLUMN_HMAC": "public.person.nmae",
+        "BEMI_PRODUCER_COLUMN_HMAC_KEY": "0123456789abcdef",
+    }
+    done = doctor("--json")
+    found = [each["summary"] for each in findings(done) if each["area"] == "hiding"]
+    assert [summary.split(":")[0] for summary in found] == [
+        "bemi.column.hmac", "public.person.born", "public.person.email",
+    ]  # fmt: skip
+    assert "0123456789abcdef" not in done.stdout + done.stderr
