@@ -34,7 +34,7 @@ from producer.envelope_schema import SOURCE, envelope_schema
 from producer.errors import ValueNotConvertible
 from producer.event_source import Server, Source, source_value
 from producer.event_writer import RelationEvents, WriterOptions
-from producer.json_events import json_record
+from producer.key_headers import KeyHeader
 from producer.open_transaction import OpenTransaction
 from producer.relations import RelationRows
 from producer.row_codec import LEFT_OUT, CellCodec, Cells
@@ -81,7 +81,9 @@ class AvroRelation(RelationEvents):
         adjust = options.adjust_schema_name
         self.key_schema = shape.key_schema(adjust(f"{topic}.Key"), options.adjust_field_name)
         self.key_writer: AvroWriter | None = None
+        self.key_header: KeyHeader | None = None
         if self.key_schema is not None:
+            self.key_header = KeyHeader(self.key_schema)
             self.key_writer = serializer.schema(topic, self.key_schema, is_key=True)
         row_schema = shape.row_schema(adjust(f"{topic}.Value"), options.adjust_field_name)
         envelope = envelope_schema(adjust(f"{topic}.Envelope"), row_schema)
@@ -138,8 +140,8 @@ class AvroEvents(ConnectEvents):
 
     def key_header(self, relation: Any, key: bytes) -> bytes:  # type: ignore[override]
         """Return a row's key as the value of a header: the other half of a changed key."""
-        schema: ConnectSchema = relation.key_schema
-        return json_record(schema, _decoded(schema, key), with_schema=False)
+        header: bytes = relation.key_header.of_value(_decoded(relation.key_schema, key))
+        return header
 
     def change(
         self,

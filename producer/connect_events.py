@@ -29,6 +29,7 @@ from producer.event_writer import (
     transaction_block,
 )
 from producer.json_events import json_record
+from producer.key_headers import KeyHeader
 from producer.open_transaction import OpenTransaction
 from producer.pgoutput import LogicalMessage
 from producer.relations import RelationRows
@@ -85,6 +86,7 @@ class ConnectRelation(RelationEvents):
         adjust = options.adjust_schema_name
         key_schema = shape.key_schema(adjust(f"{topic}.Key"), options.adjust_field_name)
         self.encode_key: Encode | None = None
+        self.key_header = None if key_schema is None else KeyHeader(key_schema)
         if key_schema is not None:
             self.encode_key = key_serializer.encoder(topic, key_schema, is_key=True)
         row_schema = shape.row_schema(adjust(f"{topic}.Value"), options.adjust_field_name)
@@ -130,9 +132,8 @@ class ConnectEvents:
 
     def key_header(self, relation: ConnectRelation, key: dict[str, Any]) -> bytes:
         """Return a row's key as the value of a header: the other half of a changed key."""
-        schema = relation.shape.key_schema("key", self._options.adjust_field_name)
-        assert schema is not None  # noqa: S101 - there is a key.
-        return json_record(schema, key, with_schema=False)
+        assert relation.key_header is not None  # noqa: S101 - there is a key.
+        return relation.key_header.of_value(key)
 
     def change(
         self,

@@ -33,6 +33,7 @@ from producer.event_writer import (
     WriterOptions,
 )
 from producer.json_rows import JsonFields, JsonObject, JsonRows, RowEvent
+from producer.key_headers import KeyHeader
 from producer.open_transaction import OpenTransaction
 from producer.pgoutput import LogicalMessage
 from producer.relations import RelationRows
@@ -78,6 +79,7 @@ class JsonRelation(RelationEvents):
         key_schema = shape.key_schema(adjust(f"{topic}.Key"), options.adjust_field_name)
         if options.key_schemas and key_schema is not None:
             self.key_frame = _frame(key_schema)
+        self.key_header = None if key_schema is None else KeyHeader(key_schema)
         self.value_frame = _NO_FRAME
         if options.value_schemas:
             row_schema = shape.row_schema(adjust(f"{topic}.Value"), options.adjust_field_name)
@@ -146,7 +148,8 @@ class JsonEvents:
 
     def key_header(self, relation: JsonRelation, key: Text) -> bytes:
         """Return a row's key as the value of a header: the other half of a changed key."""
-        return encode_text(key)
+        header, encoded = relation.key_header, encode_text(key)
+        return encoded if header is None or header.is_as_json else header.of_json(encoded)
 
     def change(
         self,

@@ -184,6 +184,12 @@ EVENT_FORMS = (
         table_include_list=r"public\.(one_key|two_keys|no_key|toast_default)",
     ),
     configuration(
+        "connect-times",
+        WITHOUT_SCHEMAS,
+        time_precision_mode="connect",
+        table_include_list=r"public\.(times|numbers)_key",
+    ),
+    configuration(
         "avro-names",
         {"column.mask.hash.v2.SHA-512.with.salt.s": r".*\.(name|mail)"},
         schema_name_adjustment_mode="avro",

@@ -85,6 +85,9 @@ _TABLES = (
     " flag boolean NOT NULL DEFAULT true, day date, doc jsonb, secret text, mail varchar(60))",
     "CREATE TABLE two_keys (b int, v text, a text, PRIMARY KEY (a, b))",
     "CREATE TABLE text_key (id text PRIMARY KEY)",
+    "CREATE TABLE numbers_key (amount numeric(7,2), small numeric(9,8), ratio real, v text,"
+    " PRIMARY KEY (amount, small, ratio))",
+    "CREATE TABLE times_key (day date, at timestamp, of_day time, PRIMARY KEY (day, at, of_day))",
     "CREATE TABLE no_key (a int, b text)",
     "ALTER TABLE no_key REPLICA IDENTITY FULL",
     "CREATE TABLE insert_only (a int, b text)",
@@ -141,6 +144,13 @@ _CHANGES = (
     "DELETE FROM two_keys",
     "INSERT INTO text_key VALUES (E'a\\nline')",
     "UPDATE text_key SET id = E'another\\nline'",
+    "INSERT INTO numbers_key VALUES (1.50, 0.00000012, 1.5), (0, -0.5, 'NaN'), (-7, 0, 'Infinity')",
+    "UPDATE numbers_key SET amount = amount + 100",
+    "DELETE FROM numbers_key",
+    "INSERT INTO times_key VALUES ('2020-02-29', '2020-02-29 01:02:03.456', '04:05:06.789'),"
+    " ('1969-12-31', '1969-12-31 23:59:59', '00:00:00')",
+    "UPDATE times_key SET day = day + 400",
+    "DELETE FROM times_key",
     "INSERT INTO no_key VALUES (1, 'a'), (1, 'a'), (NULL, NULL)",
     "UPDATE no_key SET b = 'b' WHERE a = 1",
     "UPDATE no_key SET a = a",

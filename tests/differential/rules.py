@@ -34,6 +34,12 @@ def unexplained(differences: Iterable[Difference], rules: Sequence[Rule]) -> lis
     return [d for d in differences if not any(rule.covers(d) for rule in rules)]
 
 
+def explained(differences: Iterable[Difference], rules: Sequence[Rule]) -> list[str]:
+    """Return the name of the first rule that covers it, of each difference that one does."""
+    covering = (next((rule for rule in rules if rule.covers(d)), None) for d in differences)
+    return [rule.name for rule in covering if rule is not None]
+
+
 def unused(differences: Iterable[Difference], rules: Sequence[Rule]) -> list[str]:
     """Return the names of the rules that cover no difference."""
     found = list(differences)
