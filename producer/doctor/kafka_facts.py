@@ -9,6 +9,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from producer.doctor.facts import GroupFacts, KafkaFacts, TopicFacts
 from runtime.group_lag import GroupLag
@@ -16,6 +17,8 @@ from runtime.kafka_topics import BrokersUnreachable, admin_client
 from schemas.topics import Topics
 
 REQUEST_SECONDS = 5.0
+# Brokers that have just started answer, and do not know yet who coordinates a group.
+GROUPS_SECONDS = 20.0
 
 
 def read_kafka(client: Mapping[str, Any], topics: Topics) -> KafkaFacts:
@@ -56,6 +59,12 @@ def read_kafka(client: Mapping[str, Any], topics: Topics) -> KafkaFacts:
     )
 
 
+@retry(
+    retry=retry_if_exception_type(BrokersUnreachable),
+    stop=stop_after_delay(GROUPS_SECONDS),
+    wait=wait_fixed(0.5),
+    reraise=True,
+)
 def _group(client: Mapping[str, Any], group: str, topic: str) -> GroupFacts:
     with closing(GroupLag(client, group, topic)) as lag_of_group:
         lags = lag_of_group.ask(REQUEST_SECONDS).values()

@@ -15,7 +15,7 @@ import yaml
 
 from deploy.local.paths import DEPLOY, REPOSITORY, STATE
 from tests.compose.engine import Engine, running_engine
-from tests.compose.stack import COMPOSE_FILE, SERVERS, Stack
+from tests.compose.stack import COMPOSE_FILE, PROFILES, SERVERS, Stack
 from tests.compose.stand_ins import ensure
 
 ASKED_FOR = "BEMI_TEST_COMPOSE"
@@ -52,7 +52,8 @@ def stack(engine: Engine) -> Iterator[Stack]:
 
 def _images_of_others() -> set[str]:
     services = yaml.safe_load(COMPOSE_FILE.read_text())["services"]
-    images = {services[name]["image"] for name in SERVERS if "build" not in services[name]}
+    used = (*SERVERS, *(name for names in PROFILES.values() for name in names))
+    images = {services[name]["image"] for name in used if "build" not in services[name]}
     return images | set(re.findall(r"^ARG \w+_IMAGE=(.+)$", DOCKERFILE.read_text(), re.MULTILINE))
 
 

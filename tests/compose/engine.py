@@ -65,9 +65,10 @@ class Engine:
             return False
         return True
 
-    def has_image(self, image: str) -> bool:
-        """Tell whether the image is there; nothing is fetched."""
-        return bool(self.docker("images", "--quiet", image).strip())
+    def has_image(self, image: str, *, label: str | None = None) -> bool:
+        """Tell whether the image is there, with the label; nothing is fetched."""
+        having = ["--filter", f"label={label}"] if label else []
+        return bool(self.docker("images", "--quiet", *having, image).strip())
 
     def build(self, tag: str, context: Path, *arguments: str) -> None:
         """Build an image; whatever it installs comes by the machine's own network."""
@@ -118,3 +119,6 @@ def running_engine(folder: Path) -> Iterator[Engine]:
         yield engine
     finally:
         daemon.stop(timeout_seconds=STOP_SECONDS)
+        # It leaves a mount behind, without which the folder can be removed.
+        for name in (folder / "exec" / "netns").glob("*"):
+            subprocess.run(["umount", str(name)], check=False, capture_output=True)

@@ -87,7 +87,7 @@ def test_the_images_the_dockerfile_begins_with_are_those_of_the_stack() -> None:
     assert kafka[1] == SERVICES["kafka"]["image"]
 
 
-@pytest.mark.parametrize("name", sorted(set(SERVICES) - ONCE - {"ui", "debezium"}))
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - ONCE))
 def test_whatever_goes_on_is_asked_whether_it_is_ready(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
 
