@@ -21,7 +21,7 @@ from producer.column_types.keyed_hash import NOTHING_HASHED, KeyedHash
 from producer.column_types.registry import column_type
 from producer.column_types.source_parameters import length_and_scale, with_source_type
 from producer.configuration.column_rules import ColumnFacts, ColumnRule
-from producer.connect_schema import STRUCT, ConnectSchema
+from producer.connect_schema import BYTES, STRUCT, ConnectSchema
 from producer.pgoutput import Column, Relation, ReplicaIdentity
 
 
@@ -182,6 +182,9 @@ def _column(
         zero = default if default is not None else zero_value(kind)
     rule = None if is_hashed else rules.rule_for(_column_facts(relation, column, type_facts))
     if rule is not None:
+        if schema.type == BYTES and schema.name is not None:
+            # A number or bits, in Java no bytes: a part of them would be another value.
+            rule = replace(rule, of_bytes=lambda value: value)
         parameters = {**dict(schema.parameters), **rule.parameters}
         schema = replace(schema, parameters=tuple(parameters.items()))
         zero = None if zero is None else rule.of_value(zero)

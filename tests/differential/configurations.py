@@ -145,7 +145,7 @@ EVENT_FORMS = (
         WITHOUT_SCHEMAS,
         _METADATA,
         skip_messages_without_change="true",
-        table_include_list=r"public\.(one_key|no_key|full_identity|toast_full)",
+        table_include_list=r"public\.(one_key|no_key|full_identity|toast_full|nested)",
     ),
     configuration(
         "filters",
@@ -180,6 +180,7 @@ EVENT_FORMS = (
             "column.mask.hash.v2.SHA-256.with.salt.CzQMA0cB5K": r".*\.secret",
             "column.truncate.to.3.chars": r".*\.mail,.*\.b,.*\.c0",
             "column.truncate.to.5.chars": r"public\.one_key\.name",
+            "column.truncate.to.1.chars": r"public\.one_key\.amount",
         },
         table_include_list=r"public\.(one_key|two_keys|no_key|toast_default)",
     ),

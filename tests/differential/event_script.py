@@ -85,6 +85,8 @@ _TABLES = (
     " flag boolean NOT NULL DEFAULT true, day date, doc jsonb, secret text, mail varchar(60))",
     "CREATE TABLE two_keys (b int, v text, a text, PRIMARY KEY (a, b))",
     "CREATE TABLE text_key (id text PRIMARY KEY)",
+    "CREATE TABLE nested (id int PRIMARY KEY, v text[])",
+    "ALTER TABLE nested REPLICA IDENTITY FULL",
     "CREATE TABLE numbers_key (amount numeric(7,2), small numeric(9,8), ratio real, v text,"
     " PRIMARY KEY (amount, small, ratio))",
     "CREATE TABLE times_key (day date, at timestamp, of_day time, PRIMARY KEY (day, at, of_day))",
@@ -144,6 +146,8 @@ _CHANGES = (
     "DELETE FROM two_keys",
     "INSERT INTO text_key VALUES (E'a\\nline')",
     "UPDATE text_key SET id = E'another\\nline'",
+    "INSERT INTO nested VALUES (1, '{{a,b},{c,d}}'), (2, '{a}')",
+    "UPDATE nested SET v = v",
     "INSERT INTO numbers_key VALUES (1.50, 0.00000012, 1.5), (0, -0.5, 'NaN'), (-7, 0, 'Infinity')",
     "UPDATE numbers_key SET amount = amount + 100",
     "DELETE FROM numbers_key",
