@@ -77,13 +77,13 @@ class Epoch:
         return cls(int(system_identifier), int(timeline), int(wal_partitions), slot_name, database)
 
 
-def connector_epoch(name: str, database: str) -> Epoch:
+def connector_epoch(name: str, database: str, wal_partitions: int) -> Epoch:
     """Return the epoch of a Debezium connector's stream, made of what the connector is called.
 
-    It tells neither server nor timeline, and its topic has one partition.
+    It tells neither server nor timeline.
     """
     # The slot's part of an epoch has no dot.
-    return Epoch(0, 0, 1, name.replace(".", "_"), database)
+    return Epoch(0, 0, wal_partitions, name.replace(".", "_"), database)
 
 
 def transaction_seed(source_id: str, commit_lsn: int, commit_time_us: int) -> int:

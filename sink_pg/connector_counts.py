@@ -38,7 +38,8 @@ _CHANGES = tuple(op.value for op in (Op.CREATE, Op.UPDATE, Op.DELETE, Op.TRUNCAT
 class ConnectorCounts:
     """Counts one partition, record by record, in the memory of one transaction."""
 
-    def __init__(self, is_from_beginning: bool = True) -> None:
+    def __init__(self, is_from_beginning: bool = True, partitions: int = 1) -> None:
+        self._partitions = partitions
         self._open: SourceTransaction | None = None
         self._newest: dict[str, int] = {}
         self._lost: list[SourceTransaction] = []
@@ -73,7 +74,10 @@ class ConnectorCounts:
             if transaction is not None:
                 self._give_up(transaction)
             transaction = self._open = SourceTransaction(
-                _position(record, source), record.partition, record.offset, is_of_connector=True
+                self._position(record, source),
+                record.partition,
+                record.offset,
+                is_of_connector=True,
             )
             note_commit(transaction, source)
         transaction.offset = record.offset
@@ -108,6 +112,23 @@ class ConnectorCounts:
                 count.changes = min(count.changes, count.declared)
         return transaction
 
+    def _position(self, record: WalRecord, source: dict[str, Any]) -> Position:
+        given = dict(record.headers).get(HEADER_EPOCH)
+        try:
+            first = orjson.loads(source["sequence"])[0] if source.get("sequence") else None
+            commit_lsn = int(source["lsn"] if first is None else first)
+            epoch = (
+                given.decode()
+                if given
+                else str(connector_epoch(source["name"], source["db"], self._partitions))
+            )
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise NotCountable(
+                f"{record.topic} [{record.partition}] offset {record.offset} is neither of bemi's"
+                " producer nor of a Debezium connector for PostgreSQL"
+            ) from error
+        return Position(epoch, commit_lsn)
+
     def _is_known(self, transaction: SourceTransaction) -> bool:
         position = transaction.position
         return self._newest.get(position.epoch, -1) >= position.commit_lsn
@@ -117,21 +138,10 @@ def _has_xid(source: dict[str, Any]) -> bool:
     return isinstance(source.get("txId"), int)
 
 
-def _position(record: WalRecord, source: dict[str, Any]) -> Position:
-    given = dict(record.headers).get(HEADER_EPOCH)
-    try:
-        first = orjson.loads(source["sequence"])[0] if source.get("sequence") else None
-        commit_lsn = int(source["lsn"] if first is None else first)
-        epoch = given.decode() if given else str(connector_epoch(source["name"], source["db"]))
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise NotCountable(
-            f"{record.topic} [{record.partition}] offset {record.offset} is neither of bemi's"
-            " producer nor of a Debezium connector for PostgreSQL"
-        ) from error
-    return Position(epoch, commit_lsn)
-
-
-def counts_for(record: WalRecord, is_from_beginning: bool) -> PartitionCounts | ConnectorCounts:
+def counts_for(
+    record: WalRecord, is_from_beginning: bool, partitions: int
+) -> PartitionCounts | ConnectorCounts:
     """Return what counts the partition whose first record this is, by who has written it."""
-    is_of_producer = any(name == HEADER_COMMIT_LSN for name, _ in record.headers)
-    return (PartitionCounts if is_of_producer else ConnectorCounts)(is_from_beginning)
+    if any(name == HEADER_COMMIT_LSN for name, _ in record.headers):
+        return PartitionCounts(is_from_beginning)
+    return ConnectorCounts(is_from_beginning, partitions)

@@ -207,6 +207,7 @@ class _Verification:
         counts: dict[int, PartitionCounts | ConnectorCounts] = {}
         total = sum(each.end - each.start for each in wanted)
         begins = sum(each.start for each in wanted)
+        partitions = len(wal.edges())
         done: set[int] = set()
         lines = 0
         wal.start(wanted)
@@ -219,7 +220,9 @@ class _Verification:
                         continue
                     partition = record.partition
                     if partition not in counts:
-                        counts[partition] = counts_for(record, begins_at[partition] == 0)
+                        counts[partition] = counts_for(
+                            record, begins_at[partition] == 0, partitions
+                        )
                     transaction = counts[partition].take(record)
                     if transaction is None:
                         continue

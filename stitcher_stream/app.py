@@ -77,7 +77,7 @@ class Stitching:
         self._settings = settings
         self._topics = Topics(settings.topic_prefix)
         self._context_rules = context_rules(settings)
-        self._fold = fold_of(settings)
+        self._wal_partitions = 0
         self._left_out = LeftOut()
         self._left_out_told = 0.0
         self._reshape = reshaping(settings, self._left_out)
@@ -95,7 +95,7 @@ class Stitching:
         """Wait until there is something to read and it is known how to write."""
         self._ticking = asyncio.create_task(self._tick())
         self._watch.enter_context(watching(self._settings, self._metrics, self._health))
-        self._encode = await prepare(self._settings)
+        self._wal_partitions, self._encode = await prepare(self._settings)
 
     async def _tick(self) -> None:
         """Show that the event loop turns; whatever hangs in it hangs this, too."""
@@ -124,7 +124,8 @@ class Stitching:
     async def _stitch(self, batch: WalBatch, publisher: Publisher) -> Delivery:
         """Send what the batch gives, in order, and note where reading may begin again."""
         partition = batch.partition
-        fold, rules, reshape = self._fold, self._context_rules, self._reshape
+        fold = fold_of(self._settings, partition, self._wal_partitions)
+        rules, reshape = self._context_rules, self._reshape
         encode = self._encode
         max_value_bytes = self._settings.kafka_max_message_bytes - 1024  # For key and framing.
         delivery = Delivery(asyncio.get_running_loop())

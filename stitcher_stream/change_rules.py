@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from schemas.change import Change
 from stitcher_stream.change_hook import ChangeHook, apply_hook, load_hook
 from stitcher_stream.contexts import ContextRules
-from stitcher_stream.debezium_stream import stitch_debezium
+from stitcher_stream.debezium_stream import Place, stitch_debezium
 from stitcher_stream.ignore_rules import COLUMN_PARTS, TABLE_PARTS, IgnoreRules, parse_patterns
 from stitcher_stream.redaction import parse_redactions, sql_rule
 from stitcher_stream.settings import StitcherSettings
@@ -28,9 +29,11 @@ Fold = Callable[[State, WalRecord, ContextRules], "tuple[State, Change | None]"]
 """Returns the state after a record and the change it tells, as `stitch` does."""
 
 
-def fold_of(settings: StitcherSettings) -> Fold:
-    """Return what understands the records of whoever writes `.wal`."""
-    return stitch_debezium if settings.wal_from == "debezium" else stitch
+def fold_of(settings: StitcherSettings, partition: int, partitions: int) -> Fold:
+    """Return what understands the records of whoever writes `.wal`, in one of its partitions."""
+    if settings.wal_from == "debezium":
+        return partial(stitch_debezium, place=Place(partition, partitions))
+    return stitch
 
 
 def context_rules(settings: StitcherSettings) -> ContextRules:

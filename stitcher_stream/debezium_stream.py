@@ -1,8 +1,9 @@
 """Stitch what a Debezium connector writes to `.wal`. Pure: a fold as `stitch`, for its records.
 
-The connector routes all tables and messages to one topic of one partition
-(deploy/debezium/connector.properties). Its records have no headers of ours, so what they lack
-is made of `source`:
+The connector routes all tables and messages to one topic, all of a transaction to the partition
+of its commit time (deploy/debezium/connector.properties). A transaction found elsewhere may
+have its context in another partition, so it stops the stitcher. Its records have no headers of
+ours, so what they lack is made of `source`:
 
 - The transaction is (`txId`, commit time), two facts of the log.
 - The ordinal is the row's LSN plus how many changes of the transaction had that LSN before. A
@@ -23,8 +24,8 @@ What a connector does not tell, and so cannot be made good:
   `__debezium.context.runId` (extended.headers.enabled, on by default) tells a new run.
 - A key-changing UPDATE is two events, a DELETE and a CREATE.
 - Which server it was: a new one, restored or promoted, needs another `topic.prefix`.
-- A row of a snapshot is of no transaction. Each snapshot is an epoch of its own; rows of an
-  incremental one have no position at all and are dead letters.
+- A row of a snapshot is of no transaction, and in any partition. Each snapshot is an epoch of
+  its own; rows of an incremental one have no position at all and are dead letters.
 
 Fields of `source`: Debezium 3.6, PostgreSQL connector, "Data change events".
 """
@@ -42,7 +43,7 @@ from schemas.change_id import Epoch, change_uuid, connector_epoch, transaction_s
 from schemas.envelope import Op, Status
 from schemas.topics import HEADER_EPOCH, wal_headers
 from stitcher_stream.contexts import DEFAULT_RULES, NO_CONTEXT, ContextRules
-from stitcher_stream.errors import MalformedChange, UnreadableRecord
+from stitcher_stream.errors import MalformedChange, TransactionsTorn, UnreadableRecord
 from stitcher_stream.stitch import (
     OPERATIONS,
     START,
@@ -61,6 +62,17 @@ SENT_AGAIN = (
 RUN_HEADER = "__debezium.context.runId"
 
 _MAX_BIGINT = (1 << 63) - 1
+_MAX_JAVA_INT = (1 << 31) - 1
+
+
+class Place(NamedTuple):
+    """The partition of `.wal` that is read, and how many there are."""
+
+    partition: int
+    partitions: int
+
+
+ONLY_PARTITION = Place(0, 1)
 
 
 class Source(NamedTuple):
@@ -75,11 +87,15 @@ class Source(NamedTuple):
 
 
 def stitch_debezium(
-    state: State, record: WalRecord, rules: ContextRules = DEFAULT_RULES
+    state: State,
+    record: WalRecord,
+    rules: ContextRules = DEFAULT_RULES,
+    place: Place = ONLY_PARTITION,
 ) -> tuple[State, Change | None]:
     """Return the state after the record, and the change it tells, if it tells one.
 
-    Raises UnreadableRecord or MalformedChange, and nothing else.
+    Raises UnreadableRecord or MalformedChange; TransactionsTorn where the connector does not
+    keep a transaction in one partition.
     """
     if record.value is None:
         return state, None
@@ -87,10 +103,19 @@ def stitch_debezium(
     op = event.get("op")
     operation = OPERATIONS.get(op) if isinstance(op, str) else None
     if operation is not None:
-        return _change(state, record, event, operation)
+        return _change(state, record, event, operation, place)
     if op == Op.MESSAGE:
-        return _message(state, record, event, rules), None
-    return _beside(state, event), None
+        return _message(state, record, event, rules, place), None
+    return _beside(state, event, place), None
+
+
+def partition_of(commit_ms: int, partitions: int) -> int:
+    """Return where Debezium's PartitionRouting puts what has this number in the one field it reads.
+
+    The hash is that of a java.lang.Long (`partition.hash.function=java`, its default).
+    """
+    positive = (commit_ms ^ (commit_ms >> 32)) & _MAX_JAVA_INT
+    return (0 if positive == _MAX_JAVA_INT else positive) % partitions
 
 
 def _payload(event: dict[str, Any]) -> dict[str, Any]:
@@ -99,9 +124,17 @@ def _payload(event: dict[str, Any]) -> dict[str, Any]:
     return payload if "schema" in event and isinstance(payload, dict) else event
 
 
-def _beside(state: State, event: dict[str, Any]) -> State:
+def _check_place(commit_ms: int, place: Place) -> None:
+    expected = partition_of(commit_ms, place.partitions)
+    if expected != place.partition:
+        raise TransactionsTorn.found(commit_ms, expected, place.partition, place.partitions)
+
+
+def _beside(state: State, event: dict[str, Any], place: Place) -> State:
     """Return the state after what is neither a change nor a message."""
     status = event.get("status")
+    if status is not None and isinstance(commit_ms := event.get("ts_ms"), int):
+        _check_place(commit_ms, place)
     if status == Status.END:
         return START._replace(last=state.last)
     # A BEGIN may be sent again in the middle; each event says itself what it belongs to.
@@ -110,15 +143,17 @@ def _beside(state: State, event: dict[str, Any]) -> State:
     raise UnreadableRecord("neither a change, nor a message, BEGIN, END or heartbeat")
 
 
-def _message(state: State, record: WalRecord, event: dict[str, Any], rules: ContextRules) -> State:
-    place = event.get("source")
-    if isinstance(place, dict) and place.get("txId") is None:
+def _message(
+    state: State, record: WalRecord, event: dict[str, Any], rules: ContextRules, place: Place
+) -> State:
+    told = event.get("source")
+    if isinstance(told, dict) and told.get("txId") is None:
         return state
     try:
         source = _source(event)
     except (LookupError, TypeError, ValueError) as error:
         raise UnreadableRecord("a logical message whose `source` lacks something") from error
-    opened, named = _opened(state, record, source, is_snapshot=False)
+    opened, named = _opened(state, record, source, place, is_snapshot=False)
     last = _last(opened, source)
     if last.lsn != source.lsn:
         # The changes that follow have the message's own LSN.
@@ -130,16 +165,17 @@ def _message(state: State, record: WalRecord, event: dict[str, Any], rules: Cont
 
 
 def _change(
-    state: State, record: WalRecord, event: dict[str, Any], operation: str
+    state: State, record: WalRecord, event: dict[str, Any], operation: str, place: Place
 ) -> tuple[State, Change | None]:
     is_snapshot = event["op"] == Op.READ
     try:
         source = _source(event)
         if is_snapshot:
-            # The rows of a snapshot have the time their table was read.
-            source = source._replace(commit_time=0)
+            # The rows of a snapshot have the time their table was read. In its stead stands what
+            # tells those of one partition from those of another, which are counted alike.
+            source = source._replace(commit_time=place.partition)
         key = record.key if record.key is None else _key(record.key)
-        opened, named = _opened(state, record, source, is_snapshot)
+        opened, named = _opened(state, record, source, place, is_snapshot)
         last = _next(_last(opened, source), source.lsn, dict(record.headers).get(RUN_HEADER))
         ordinal = last.lsn + last.same_lsn
         epoch, commit_lsn = _open(opened)
@@ -159,16 +195,18 @@ def _change(
 
 
 def _opened(
-    state: State, record: WalRecord, source: Source, is_snapshot: bool
+    state: State, record: WalRecord, source: Source, place: Place, is_snapshot: bool
 ) -> tuple[State, WalRecord]:
     """Return the state in the event's own transaction, and the record with what names it."""
     last, open_now = state.last, state.transaction
     if open_now is not None and last is not None and _is_of(last, source):
         headers = wal_headers(open_now.epoch, open_now.commit_lsn_number)
         return state, record._replace(headers=headers)
+    if not is_snapshot:
+        _check_place(source.commit_time // 1000, place)
     previous = source.previous_commit
     commit_lsn = source.lsn if previous is None or is_snapshot else previous
-    headers = wal_headers(_epoch(record, source, is_snapshot), commit_lsn)
+    headers = wal_headers(_epoch(record, source, place, is_snapshot), commit_lsn)
     named = record._replace(headers=headers)
     transaction = transaction_of(named)
     is_again = (
@@ -245,11 +283,11 @@ def _key(key: bytes) -> bytes:
     return key
 
 
-def _epoch(record: WalRecord, source: Source, is_snapshot: bool) -> bytes:
+def _epoch(record: WalRecord, source: Source, place: Place, is_snapshot: bool) -> bytes:
     """Return the epoch that a header gives, or one made of what the connector is called."""
     given = dict(record.headers).get(HEADER_EPOCH)
     if given is None:
-        epoch = connector_epoch(source.name, source.database)
+        epoch = connector_epoch(source.name, source.database, place.partitions)
     else:
         epoch = Epoch.parse(given.decode())
     if is_snapshot:

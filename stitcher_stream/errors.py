@@ -6,7 +6,7 @@ StageError
 │   └── ProducerBroken     no record can be stored until the process is started again
 ├── Stop
 │   ├── OutputRefused      the brokers will not take a record of `.changes`
-│   ├── TransactionsTorn   a connector's transactions are spread over several partitions
+│   ├── TransactionsTorn   a connector's transactions are not kept in one partition each
 │   └── RecordsLost        the brokers removed records that were never stitched
 └── DeadLetter
     ├── UnreadableRecord   not known what it was, so the context in force ends with it
@@ -32,7 +32,21 @@ class OutputRefused(Stop):
 
 
 class TransactionsTorn(Stop):
-    """A Debezium connector writes `.wal`, and it has more than one partition."""
+    """A Debezium connector does not keep the transactions of `.wal` in one partition each."""
+
+    @classmethod
+    def found(
+        cls, commit_ms: int, expected: int, partition: int, partitions: int
+    ) -> TransactionsTorn:
+        """Return the error for a record whose transaction belongs to another partition."""
+        return cls(
+            f"a record in partition {partition} is of a transaction committed at {commit_ms} ms, "
+            f"which by that time belongs to {expected} of the {partitions} partitions; its context "
+            "may be there. Let the connector route by commit time and with this number of "
+            "partitions, as deploy/debezium/connector.properties does (PartitionRouting on "
+            "source.txId leaves logical messages where their key puts them): stop it, delete the "
+            "topic once what can be stitched is, and start it again"
+        )
 
 
 class RecordsLost(Stop):

@@ -35,7 +35,7 @@ from schemas.topics import Topics
 from stitcher_stream.boundaries import beginning
 from stitcher_stream.change_format import change_encoder
 from stitcher_stream.change_records import Encode, change_key, encode_within
-from stitcher_stream.change_rules import LeftOut, context_rules, fold_of, reshaping
+from stitcher_stream.change_rules import Fold, LeftOut, context_rules, fold_of, reshaping
 from stitcher_stream.errors import OutputRefused, UnreadableRecord
 from stitcher_stream.publisher import publisher_configuration, refusal
 from stitcher_stream.settings import StitcherSettings
@@ -94,20 +94,22 @@ def restitch(settings: StitcherSettings, request: RestitchRequest, stopping: Eve
         "bemi-restitch",
     ) as reader:
 
-        def prepare() -> list[OffsetRange]:
+        def prepare() -> tuple[int, list[OffsetRange]]:
             _prepare_topic(settings, topics.wal, target)
-            return [
+            return len(reader.edges()), [
                 _from_boundary(reader, each, stopping)
                 for each in reader.ranges(request.starts, request.ends)
             ]
 
-        wanted = until_it_works(stopping, prepare)
+        prepared = until_it_works(stopping, prepare)
         encode = until_it_works(stopping, lambda: change_encoder(settings))
-        if wanted is None or encode is None:
+        if prepared is None or encode is None:
             return Restitched(is_whole=False)
+        partitions, wanted = prepared
         for each in wanted:
             log.info("restitching %s [%d] from %d to %d into %s", topics.wal, *each, target)
-        return _Restitching(settings, reader, target, stopping, encode).run(wanted)
+        restitching = _Restitching(settings, reader, partitions, target, stopping, encode)
+        return restitching.run(wanted)
 
 
 def _prepare_topic(settings: StitcherSettings, wal: str, target: str) -> None:
@@ -150,6 +152,7 @@ class _Restitching:
         self,
         settings: StitcherSettings,
         reader: RangeReader,
+        partitions: int,
         target: str,
         stopping: Event,
         encode: Encode,
@@ -159,7 +162,8 @@ class _Restitching:
         self._target = target
         self._stopping = stopping
         self._encode = encode
-        self._fold = fold_of(settings)
+        self._partitions = partitions
+        self._folds: dict[int, Fold] = {}
         self._rules = context_rules(settings)
         self._left_out = LeftOut()
         self._reshape = reshaping(settings, self._left_out)
@@ -193,7 +197,7 @@ class _Restitching:
         self._done.records += 1
         max_value_bytes = self._settings.kafka_max_message_bytes - 1024  # For key and framing.
         try:
-            state, change = self._fold(state, _wal_record(record), self._rules)
+            state, change = self._fold(partition)(state, _wal_record(record), self._rules)
             if change is not None and self._reshape is not None:
                 change = self._reshape(change)
             if change is not None:
@@ -208,6 +212,13 @@ class _Restitching:
                 error,
             )  # fmt: skip
         self._states[partition] = state
+
+    def _fold(self, partition: int) -> Fold:
+        fold = self._folds.get(partition)
+        if fold is None:
+            fold = fold_of(self._settings, partition, self._partitions)
+            self._folds[partition] = fold
+        return fold
 
     def _send(self, key: bytes, value: bytes, partition: int) -> None:
         while True:

@@ -22,10 +22,9 @@ from runtime.kafka_topics import TopicSpec, WrongPartitionCount, ensure_topics, 
 from schemas.topics import Topics
 from stitcher_stream.change_format import change_encoder
 from stitcher_stream.change_records import Encode
-from stitcher_stream.errors import TransactionsTorn, WalTopicMissing
+from stitcher_stream.errors import WalTopicMissing
 from stitcher_stream.settings import StitcherSettings
 
-CONNECTOR_PARTITIONS = 1
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 5.0
 FIRST_ANSWER_SECONDS = 5.0  # Brokers that are away are to be seen in the log soon.
@@ -35,13 +34,12 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-async def prepare(settings: StitcherSettings) -> Encode:
-    """Return what writes `.changes` when all topics are there.
+async def prepare(settings: StitcherSettings) -> tuple[int, Encode]:
+    """Return the partition count of `.wal` and what writes `.changes`, when all topics are there.
 
     Waits for ever, with a line in the log each time, for brokers or a schema registry that do
     not answer and for a producer that has not started yet. Raises WrongPartitionCount where
-    `.changes` does not fit `.wal`, TransactionsTorn where a connector's stream cannot be
-    stitched, and what the registry refuses.
+    `.changes` does not fit `.wal`, and what the registry refuses.
     """
     admin = AdminClient(
         {"bootstrap.servers": settings.kafka_bootstrap_servers, "client.id": settings.group_id},
@@ -53,11 +51,10 @@ async def prepare(settings: StitcherSettings) -> Encode:
         before_sleep=_say_why,
     )
 
-    def work() -> Encode:
-        make_topics(admin, settings)
-        return change_encoder(settings)
+    def work() -> tuple[int, Encode]:
+        return make_topics(admin, settings), change_encoder(settings)
 
-    async def attempt() -> Encode:
+    async def attempt() -> tuple[int, Encode]:
         return await _in_thread(work)
 
     return await retrying(attempt)
@@ -72,14 +69,6 @@ def make_topics(admin: AdminClient, settings: StitcherSettings) -> int:
     partitions = partition_count(admin, topics.wal, FIRST_ANSWER_SECONDS)
     if partitions is None:
         raise WalTopicMissing(f"topic {topics.wal} does not exist yet; the producer makes it")
-    if settings.wal_from == "debezium" and partitions != CONNECTOR_PARTITIONS:
-        raise TransactionsTorn(
-            f"topic {topics.wal} has {partitions} partitions, and a Debezium connector cannot keep "
-            "a transaction and its messages in one of several (PartitionRouting leaves messages "
-            "where their key puts them). Let the connector write to a topic of one partition: "
-            "stop it, delete the topic once it is stitched, and start it again with "
-            "deploy/debezium/connector.properties"
-        )
     config = {
         "max.message.bytes": str(settings.kafka_max_message_bytes),
         "retention.ms": str(settings.changes_retention_ms),

@@ -15,16 +15,19 @@ import javaproperties
 from deploy.local.debezium import LocalDebezium
 from runtime.service import EXIT_PERSON_MUST_ACT
 from schemas.change import join_primary_key
+from stitcher_stream.debezium_stream import partition_of
 from tests.fixtures.pipeline import Pipeline
 from tests.fixtures.topics import read_topic
 from tests.fixtures.waiting import eventually
-from tests.integration.stitcher_stream.wal_topic import WalTopic
+from tests.integration.stitcher_stream.wal_topic import PARTITIONS, WalTopic
 
 CONFIGURATION = Path(__file__).parents[3] / "deploy" / "debezium" / "connector.properties"
 # What a connector does not tell, and what says when an event was made.
 DIFFERENT = ("id", "commit_lsn", "ordinal", "epoch", "queued_at", "created_at")
 
 COMPLETE, GAP, NOT_COMPARED = 0, 1, 2
+
+COMMITTED_MS = 1_700_000_000_123
 
 SCHEMAS = ("key.converter.schemas.enable", "value.converter.schemas.enable")
 TABLES = """
@@ -73,7 +76,7 @@ def test_connectors_stream_fills_the_table_as_the_producers_stream_does(
 ) -> None:
     environ, database = dict(pipeline.environ), pipeline.database
     servers, own = environ["BEMI_KAFKA_BOOTSTRAP_SERVERS"], environ["BEMI_TOPIC_PREFIX"]
-    # The second without what verify needs.
+    # The second in one partition, and without what verify needs.
     plain, with_schemas = f"{own}d", f"{own}s"
     with ExitStack() as running, closing(database.connect()) as connection:
         connection.execute(TABLES)
@@ -84,7 +87,11 @@ def test_connectors_stream_fills_the_table_as_the_producers_stream_does(
             if prefix == with_schemas:
                 changed |= dict.fromkeys(SCHEMAS, "true")
                 changed["provide.transaction.metadata"] = "false"
-            at = environ | {"BEMI_TOPIC_PREFIX": prefix}
+            partitions = 3 if prefix == plain else 1
+            at = environ | {
+                "BEMI_TOPIC_PREFIX": prefix,
+                "BEMI_PRODUCER_WAL_PARTITIONS": str(partitions),
+            }
             running.enter_context(connector(debezium_worker, at, changed))
         for number, statement in enumerate(SQL):
             with connection.transaction():
@@ -107,6 +114,7 @@ def test_connectors_stream_fills_the_table_as_the_producers_stream_does(
     places = [(row["commit_lsn"], row["ordinal"]) for row in found]
     assert places == sorted(set(places))
     assert [change["id"] for change in same] == [str(row["id"]) for row in found]
+    assert_no_transaction_is_torn(servers, f"{plain}.wal")
     for prefix in (plain, with_schemas):
         assert read_topic(servers, f"{prefix}.dead-letters") == []
     assert expected[-1]["context"] == {}
@@ -132,6 +140,22 @@ def test_connectors_stream_fills_the_table_as_the_producers_stream_does(
             [plain],
         )
     verify(pipeline, environ, plain, "public.task: 9 expected, 9 in .changes, 6 stored", GAP)
+
+
+def assert_no_transaction_is_torn(servers: str, wal: str) -> None:
+    """Fail unless each transaction stands whole, BEGIN and END included, in one partition."""
+    partitions: dict[int, set[int]] = {}
+    parts: dict[int, int] = {}
+    for record in read_topic(servers, wal):
+        event = json.loads(record.value or b"{}")
+        xid = event["source"]["txId"] if "source" in event else int(event["id"].split(":")[0])
+        partitions.setdefault(xid, set()).add(record.partition)
+        parts[xid] = parts.get(xid, 0) + 1
+    assert all(len(found) == 1 for found in partitions.values())
+    # BEGIN, a message, a row and END at the least; the last has no message, others have no row.
+    whole = [xid for xid, count in parts.items() if count >= 4]
+    assert len(whole) == len(SQL)
+    assert len({min(partitions[xid]) for xid in whole}) > 1
 
 
 def verify(pipeline: Pipeline, environ: dict[str, str], prefix: str, words: str, code: int) -> None:
@@ -178,7 +202,14 @@ def complete(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def test_connectors_topic_of_several_partitions_needs_a_person(wal: WalTopic) -> None:
+def test_connector_that_tears_transactions_needs_a_person(wal: WalTopic) -> None:
+    torn = partition_of(COMMITTED_MS, PARTITIONS) ^ 1
+    source = {"txId": 7, "lsn": 5, "ts_us": COMMITTED_MS * 1000, "name": "p", "db": "shop"}
+    row = {"op": "c", "source": source | {"schema": "s", "table": "t"}, "before": None, "after": {}}
+    publisher = wal.publisher()
+    publisher.produce(wal.topics.wal, json.dumps(row).encode(), b"{}", torn)
+    assert publisher.flush(30) == 0
     stitcher = wal.start(BEMI_STITCHER_WAL_FROM="debezium")
     assert stitcher.wait(30) == EXIT_PERSON_MUST_ACT
-    assert "Let the connector write to a topic of one partition" in stitcher.output()
+    assert "Let the connector route by commit time" in stitcher.output()
+    assert read_topic(wal.bootstrap_servers, wal.topics.changes) == []

@@ -128,5 +128,14 @@ def test_stream_of_another_maker_cannot_be_counted(without: str) -> None:
 
 def test_headers_tell_whose_stream_it_is() -> None:
     of_producer = wal_record(0, begin(7), wal_headers(b"1.1.1.bemi.app", 700))
-    assert isinstance(counts_for(of_producer, True), PartitionCounts)
-    assert isinstance(counts_for(wal_record(0, begin(7)), True), ConnectorCounts)
+    assert isinstance(counts_for(of_producer, True, 1), PartitionCounts)
+    assert isinstance(counts_for(wal_record(0, begin(7)), True, 1), ConnectorCounts)
+
+
+def test_an_epoch_tells_the_number_of_partitions() -> None:
+    counts = counts_for(wal_record(0, begin(7)), True, 3)
+    for offset, event in enumerate([begin(7), row(7, 5)]):
+        assert counts.take(wal_record(offset, event)) is None
+    transaction = counts.take(wal_record(2, end(7, task=1)))
+    assert transaction is not None
+    assert transaction.position.epoch == "0.0.3.shop_eu.app"

@@ -13,8 +13,14 @@ from hypothesis import strategies as st
 from runtime.errors import DeadLetter
 from schemas.change import Change
 from stitcher_stream.contexts import NO_CONTEXT
-from stitcher_stream.debezium_stream import RUN_HEADER, SENT_AGAIN, stitch_debezium
-from stitcher_stream.errors import MalformedChange, UnreadableRecord
+from stitcher_stream.debezium_stream import (
+    RUN_HEADER,
+    SENT_AGAIN,
+    Place,
+    partition_of,
+    stitch_debezium,
+)
+from stitcher_stream.errors import MalformedChange, TransactionsTorn, UnreadableRecord
 from stitcher_stream.stitch import START, State, WalRecord, after_unreadable, committable_offset
 from tests.unit.stitcher_stream.test_stitch_properties import records as any_records
 
@@ -174,6 +180,47 @@ def test_reading_begins_again_at_the_first_record_of_the_last_transaction() -> N
     end = WalRecord(b"{}", b'{"status":"END","id":"702:1"}', [], 4)
     state, _ = stitch_debezium(state, end)
     assert committable_offset(state, 5) == 5
+
+
+# What PartitionRouting 3.6.1 answers for 1, 3, 4 and 7 partitions.
+@pytest.mark.parametrize(
+    ("commit_ms", "answers"),
+    [
+        (1_700_000_000_123, [0, 2, 0, 0]),
+        (1_700_000_000_124, [0, 0, 3, 0]),
+        (1_795_873_347_886, [0, 0, 0, 2]),
+        (5, [0, 2, 1, 5]),
+        (2_147_483_647, [0, 0, 0, 0]),
+        (9_223_372_036_854_775, [0, 2, 0, 5]),
+    ],
+)
+def test_partition_is_the_one_that_debezium_routes_to(commit_ms: int, answers: list[int]) -> None:
+    assert [partition_of(commit_ms, partitions) for partitions in (1, 3, 4, 7)] == answers
+
+
+def test_transaction_in_another_partition_than_its_own_stops_the_stitcher() -> None:
+    connector = Connector()
+    connector.transaction({"n": 1}, 10, at=1000)
+    message, row = as_records(connector.sent)
+    begin = WalRecord(b"{}", b'{"status":"BEGIN","id":"701:1","ts_ms":701}', [], 0)
+    own = Place(partition_of(701, 3), 3)
+    other = Place(own.partition ^ 1, 3)
+    for record in (begin, message, row):
+        stitch_debezium(START, record, place=own)
+        with pytest.raises(TransactionsTorn, match=f"belongs to {own.partition} of the 3"):
+            stitch_debezium(START, record, place=other)
+
+
+def test_rows_of_a_snapshot_may_be_in_any_partition_and_have_ids_of_their_own() -> None:
+    connector = Connector()
+    connector.transaction(0, at=1000)
+    connector.sent[0][0]["op"] = "r"
+    (record,) = as_records(connector.sent)
+    changes = [stitch_debezium(START, record, place=Place(p, 3))[1] for p in range(3)]
+    assert len({change["id"] for change in changes if change}) == 3
+    assert {change["epoch"] for change in changes if change} == {
+        "0.0.3.shop_main_snapshot_701.shop"
+    }
 
 
 def test_epoch_may_be_given_by_a_header() -> None:
