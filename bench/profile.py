@@ -1,4 +1,4 @@
-"""`python -m bench profile`: what decoding and making events costs, apart from all else.
+"""`python -m bench profile`: what a change costs between reading it and handing it to Kafka.
 
 The messages of a small backlog are recorded, the server ends, and they are replayed again and
 again into the same parts as the producer's. The least CPU time counts: what disturbs only adds.
@@ -23,8 +23,11 @@ from producer.assembly import Assembly, assemble
 from producer.catalog import Catalog
 from producer.change_events import ChangeEvents, Record
 from producer.connections import avro_serializer, connect_sql, connect_stream
-from producer.replication_stream import PAYLOAD_AT, XLOG_DATA, position_of
+from producer.copy_messages import PAYLOAD_AT, XLOG_DATA
+from producer.progress import InFlight, Progress
+from producer.replication_stream import MOST_MESSAGES
 from producer.settings import ProducerSettings
+from producer.stream_publisher import StreamPublisher
 from producer.table_shape import CatalogFacts
 from runtime.service import collect_garbage_less_often
 from schemas.change_id import Epoch, Lsn
@@ -34,7 +37,6 @@ WAL_PARTITIONS = 4
 READ_SECONDS = 1.0
 
 _COMMIT = ord("C")
-_ROWS = frozenset(b"IUD")
 
 OUTPUTS = {
     "tables": {"BEMI_PRODUCER_PUBLISH_WAL": "false"},
@@ -126,24 +128,27 @@ class _Replay:
     def __init__(self, assembly: Assembly, recording: Recording) -> None:
         epoch = Epoch(1, 1, WAL_PARTITIONS, "bench", DATABASE)
         self._assembly = assembly
-        self._events = ChangeEvents(
+        events = ChangeEvents(
             assembly.topics, epoch, assembly.output, assembly.tables, assembly.wal
         )
         self._recording = recording
         # Once for all rows, so not a part of what a row costs.
         for relation, facts in recording.relations:
-            self._events.describe(*assembly.shapes(relation, facts))
+            events.describe(*assembly.shapes(relation, facts))
+        self._records = 0
+        self._outgoing = StreamPublisher(
+            events, self._count, Progress(Lsn(0)), None, _describe, confirms_keepalives=False
+        )
 
     def run(self) -> int:
         """Make the records of every message and return how many they are."""
-        count = 0
-        row = self._events.row
-        for data in self._recording.messages:
-            if data[PAYLOAD_AT] in _ROWS:
-                count += len(row(data, PAYLOAD_AT, position_of(data), NOW_US))
-            else:
-                count += len(self._other(data))
-        return count
+        messages = self._recording.messages
+        for start in range(0, len(messages), MOST_MESSAGES):
+            self._outgoing.take(messages[start : start + MOST_MESSAGES], NOW_US)
+        return self._records
+
+    def _count(self, records: list[Record], _transaction: InFlight) -> None:
+        self._records += len(records)
 
     def check(self, records: int) -> None:
         """Raise RuntimeError unless the replay made the records that belong to the backlog."""
@@ -154,12 +159,6 @@ class _Replay:
         if records != (expected := sum(by_topic.values())):
             raise RuntimeError(f"{records} records instead of {expected}")
 
-    def _other(self, data: bytes) -> list[Record]:
-        message, lsn, events = pgoutput.decode(data[PAYLOAD_AT:]), position_of(data), self._events
-        if isinstance(message, pgoutput.Begin):
-            events.begin(message, lsn)
-        elif isinstance(message, pgoutput.Commit):
-            return events.commit(message, lsn)
-        elif isinstance(message, pgoutput.LogicalMessage):
-            return events.message(message, lsn, NOW_US)
-        return []
+
+def _describe(relation: pgoutput.Relation) -> None:
+    raise RuntimeError(f"{relation.table} was described in the middle of the recording")

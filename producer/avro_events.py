@@ -63,13 +63,12 @@ text, before `lsn`, behind it."""
 class AvroRelation(RelationEvents):
     """One relation's rows and keys as Avro's bytes; a row has the branch of its union before it."""
 
-    null = _NULL
-
     def __init__(
         self, shape: TableShape, topic: str, options: WriterOptions, serializer: AvroSerializer
     ) -> None:
         codecs = [_codec(column, options) for column in shape.columns]
-        super().__init__(shape, topic, RelationRows(shape, codecs, options.on_conversion_failure))
+        rows = RelationRows(shape, codecs, options.on_conversion_failure)
+        super().__init__(shape, topic, rows, null=_NULL)
         self._written = shape.written
         self._is_whole = len(self._written) == len(shape.columns)
         if options.modes.debezium_values:
@@ -244,7 +243,8 @@ def _cell_encoder(schema: ConnectSchema, kind: ColumnType) -> Encode:
 def _value_encoder(schema: ConnectSchema, parse: Parse) -> Encode:
     _, some = branches(schema)
     write = required_encoder(schema)
-    last, cell = None, b""
+    last: bytes | None = None
+    cell = b""
 
     def encode(text: bytes) -> bytes:
         nonlocal last, cell

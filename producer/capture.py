@@ -16,19 +16,19 @@ import psycopg
 from producer import pgoutput
 from producer.assembly import Assembly, assemble
 from producer.catalog import Catalog
-from producer.change_events import ChangeEvents, Record
+from producer.change_events import ChangeEvents
 from producer.connections import MILLISECONDS, avro_serializer, kafka_client
-from producer.errors import MalformedMessage, SlotInUse, from_psycopg
+from producer.errors import SlotInUse, from_psycopg
 from producer.kafka_publisher import KafkaPublisher
 from producer.metrics import ProducerMetrics
 from producer.offset_store import OffsetWriter, offset_key, publication_key
 from producer.opening import OpenSource, Run, open_source
 from producer.pipeline_topics import PipelineTopics
-from producer.progress import InFlight, Progress
+from producer.progress import Progress
 from producer.replication_slot import drop_slot, slot_xmin
-from producer.replication_stream import PAYLOAD_AT, XLOG_DATA, keepalive, position_of
 from producer.retrying import StopRequested, until_it_opens
 from producer.settings import ProducerSettings
+from producer.stream_publisher import StreamPublisher
 from runtime.errors import Retry
 from runtime.health import Health
 from schemas.change_id import Epoch, Lsn, format_lsn
@@ -43,7 +43,6 @@ REPORT_SECONDS = 1.0
 DRAIN_SECONDS = 1.0  # Longest time until what was published is known to be acknowledged.
 FLUSH_SECONDS = 10.0
 
-_ROWS = frozenset(b"IUD")
 _SOURCE = {"source"}  # The channel of signals that is the table signal.data.collection.
 
 log = logging.getLogger(__name__)
@@ -145,10 +144,15 @@ class CaptureSession:
             compression_type=settings.compression_type,
             while_waiting=self._keep_alive,
         )
-        self._transaction: InFlight | None = None
-        self._committed_us = 0
-        self._records: list[Record] = []
         self._follower = self._follow()
+        self._outgoing = StreamPublisher(
+            self._events,
+            self._publisher.publish,
+            self._progress,
+            self._follower,
+            self._describe,
+            confirms_keepalives=settings.lsn_flush_mode == "connector_and_driver",
+        )
         self._stream.start(settings.slot_name, settings.publication_name, at)
         self._reported_lsn = self._offsets.confirmable_lsn
         self._reported_at = self._heartbeat_at = time.monotonic()
@@ -157,7 +161,7 @@ class CaptureSession:
         log.info("reading slot %s from %s", settings.slot_name, format_lsn(at))
         for content in prepared.unrecorded_gaps:
             gap = pgoutput.LogicalMessage(False, at, GAP_PREFIX, content)
-            self._publish_alone(self._events.message(gap, at, time.time_ns() // 1000))
+            self._outgoing.publish_alone(self._events.message(gap, at, time.time_ns() // 1000))
 
     def _follow(self) -> StreamFollower | None:
         settings = self._settings
@@ -185,14 +189,15 @@ class CaptureSession:
                     before_waiting=self._publisher.hurry,
                 )
                 # What Debezium calls the processing time: these have come together.
-                reply_requested = self._take(messages, time.time_ns() // 1000)
+                taken = self._outgoing.take(messages, time.time_ns() // 1000)
+                self._metrics.read(taken, self._outgoing.committed_us)
                 self._publisher.poll(0)
                 self._acknowledge()
                 if follower is not None:
                     follower.on_idle(time.monotonic())
                     # An idle stream may stand where the rows just read may be published.
-                    self._publish_read_rows(Lsn(0))
-                self._report(now=reply_requested)
+                    self._outgoing.publish_read_rows(Lsn(0))
+                self._report(now=taken.reply_requested)
                 self._emit_heartbeat()
                 self._fetch_xmin()
             if self._publisher.flush(FLUSH_SECONDS):
@@ -218,104 +223,8 @@ class CaptureSession:
         self._source.closing.close()
         return self._source.epoch, self._progress.confirmable_lsn()
 
-    def _take(self, messages: list[bytes], now_us: int) -> bool:
-        """Publish what the messages say; return whether the server wants an answer."""
-        reply_requested = False
-        row = self._events.row
-        records = self._records
-        kinds = bytearray()
-        follower = self._follower
-        is_followed = follower is not None and follower.is_listening
-        for data in messages:
-            if data[0] != XLOG_DATA or len(data) <= PAYLOAD_AT:
-                alive = keepalive(data)
-                if self._settings.lsn_flush_mode == "connector_and_driver":
-                    self._progress.idle(alive.wal_end)
-                reply_requested |= alive.reply_requested
-                self._publish_read_rows(alive.wal_end)
-                continue
-            kind = data[PAYLOAD_AT]
-            kinds.append(kind)
-            if kind in _ROWS:
-                made = row(data, PAYLOAD_AT, position_of(data), now_us)
-                if is_followed:
-                    follower.row(data, PAYLOAD_AT, made)  # type: ignore[union-attr]
-                records += made
-            else:
-                self._take_other(data, now_us)
-        if records:
-            self._publish()
-        self._metrics.read(kinds, self._committed_us)
-        return reply_requested
-
-    def _take_other(self, data: bytes, now_us: int) -> None:
-        """Take what is no row: what surrounds and describes the rows."""
-        message = pgoutput.decode(data[PAYLOAD_AT:])
-        lsn = position_of(data)
-        events = self._events
-        if isinstance(message, pgoutput.Begin):
-            self._transaction = self._progress.begin()
-            events.begin(message, lsn)
-            if self._follower is not None:
-                self._follower.begin(message.xid)
-        elif isinstance(message, pgoutput.Commit):
-            self._records += events.commit(message, lsn)
-            self._publish()
-            self._progress.commit(self._in_flight(), message.end_lsn)
-            self._transaction = None
-            self._committed_us = message.commit_time_us
-            self._publish_read_rows(message.end_lsn)
-        elif isinstance(message, pgoutput.LogicalMessage):
-            if message.prefix == HEARTBEAT_PREFIX:
-                self._metrics.heartbeat_seen()
-            records = events.message(message, lsn, now_us)
-            if message.transactional:
-                self._records += records
-            else:
-                self._publish_alone(records)
-        elif isinstance(message, pgoutput.Truncate):
-            self._records += events.truncate(message, lsn, now_us)
-            if self._follower is not None:
-                self._follower.truncate(message.relation_oids)
-        elif isinstance(message, pgoutput.Relation):
-            self._describe(message)
-        elif isinstance(message, pgoutput.Origin):
-            events.origin(message)
-
-    def _in_flight(self) -> InFlight:
-        if self._transaction is None:
-            raise MalformedMessage("the server sent a change outside of any transaction")
-        return self._transaction
-
-    def _publish(self) -> None:
-        """Hand over what has been made of the transaction that is being read."""
-        if self._records:
-            self._metrics.records.inc(len(self._records))
-            self._publisher.publish(self._records, self._in_flight())
-            self._records.clear()
-
-    def _publish_read_rows(self, reached: Lsn) -> None:
-        """Publish the rows, read beside the stream, whose turn it is where the stream stands."""
-        if self._follower is None or self._transaction is not None:
-            return
-        records = self._follower.reached(reached)
-        if records:
-            alone = self._progress.begin()
-            self._publisher.publish(records, alone)
-            self._progress.commit(alone, Lsn(0))
-            self._follower.published(alone)
-
-    def _publish_alone(self, records: list[Record]) -> None:
-        """Publish what belongs to no transaction; later ones wait for it to be confirmed."""
-        if records:
-            alone = self._progress.begin()
-            self._publisher.publish(records, alone)
-            self._progress.commit(alone, Lsn(0))
-
     def _describe(self, message: pgoutput.Relation) -> None:
         assembly = self._assembly
-        if self._follower is not None:
-            self._follower.relation(message)
         # Debezium has no events of rows without columns.
         is_empty = self._settings.debezium_values and not message.columns
         if is_empty or not assembly.filters.captures_table(message.pg_schema, message.table):
@@ -372,7 +281,7 @@ class CaptureSession:
             return
         self._heartbeat_at = time.monotonic()
         if self._source.prepared.server.is_standby:
-            self._publish_alone(self._events.heartbeat(time.time_ns() // 1000))
+            self._outgoing.publish_alone(self._events.heartbeat(time.time_ns() // 1000))
             return
         try:
             sql = self._source.sql

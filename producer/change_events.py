@@ -92,10 +92,14 @@ class ChangeEvents:
         wal: EventWriter | None,
     ) -> None:
         self._topics = topics
+        # A topic's name is put together each time it is asked for.
         self._wal_topic = topics.wal
+        self._message_topic = topics.message
+        self._transaction_topic = topics.transaction
         self._epoch = str(epoch).encode()
         self._partitions = epoch.wal_partitions
         self._output = output
+        self._has_metadata = output.transaction_metadata
         self._headers = output.headers
         self._skipped = output.skipped_operations
         self._leaves_out = bool(self._skipped) or output.skip_messages_without_change
@@ -152,9 +156,8 @@ class ChangeEvents:
             return []
         # One without any event is announced only now: Debezium reports each transaction.
         records = [] if transaction.is_announced else self._announce(transaction)
-        return records + self._metadata(
-            transaction, lambda writer: writer.end(transaction, lsn), transaction.ordinal
-        )
+        records += self._metadata(transaction, lsn)
+        return records
 
     def row(self, data: bytes, at: int, lsn: Lsn, now_us: int) -> list[Record]:
         """Return the records of the Insert, Update or Delete that begins at `at` in `data`.
@@ -261,7 +264,7 @@ class ChangeEvents:
         record = None
         if self._tables is not None and is_published:
             record = self._tables.message(place, message, lsn, now_us)
-            records.append((self._topics.message, *record, None, ANY_PARTITION))
+            records.append((self._message_topic, *record, None, ANY_PARTITION))
         if self._wal is not None and transaction is not None:
             if record is None or not self._is_shared:
                 record = self._wal.message(place, message, lsn, now_us)
@@ -345,25 +348,21 @@ class ChangeEvents:
 
     def _announce(self, transaction: OpenTransaction) -> list[Record]:
         transaction.is_announced = True
-        return self._metadata(transaction, lambda writer: writer.begin(transaction), None)
+        return self._metadata(transaction, None)
 
-    def _metadata(
-        self,
-        transaction: OpenTransaction,
-        write: Callable[[EventWriter], tuple[bytes, bytes]],
-        ordinal: int | None,
-    ) -> list[Record]:
+    def _metadata(self, transaction: OpenTransaction, end: Lsn | None) -> list[Record]:
+        """Return the records that announce the transaction, or say that it ended at `end`."""
         records: list[Record] = []
         written = None
-        if self._tables is not None and self._output.transaction_metadata:
-            written = write(self._tables)
-            records.append((self._topics.transaction, *written, None, ANY_PARTITION))
+        if self._tables is not None and self._has_metadata:
+            written = _written(self._tables, transaction, end)
+            records.append((self._transaction_topic, *written, None, ANY_PARTITION))
         if self._wal is not None:
             if written is None or not self._is_shared:
-                written = write(self._wal)
+                written = _written(self._wal, transaction, end)
             headers = transaction.wal_headers
-            if ordinal is not None:
-                headers = [*headers, ordinal_header(ordinal)]
+            if end is not None:
+                headers = [*headers, ordinal_header(transaction.ordinal)]
             records.append((self._wal_topic, *written, headers, transaction.partition))
         return records
 
@@ -372,3 +371,9 @@ class ChangeEvents:
     ) -> Record:
         headers = [*transaction.wal_headers, ordinal_header(transaction.ordinal)]
         return (self._wal_topic, key, value, headers, transaction.partition)
+
+
+def _written(
+    writer: EventWriter, transaction: OpenTransaction, end: Lsn | None
+) -> tuple[bytes, bytes]:
+    return writer.begin(transaction) if end is None else writer.end(transaction, end)

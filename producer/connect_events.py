@@ -62,8 +62,6 @@ class JsonSerializer:
 class ConnectRelation(RelationEvents):
     """One relation's rows and keys as Connect values."""
 
-    null = None
-
     def __init__(
         self,
         shape: TableShape,
@@ -73,7 +71,8 @@ class ConnectRelation(RelationEvents):
         value_serializer: Serializer,
     ) -> None:
         codecs = [_codec(column, options) for column in shape.columns]
-        super().__init__(shape, topic, RelationRows(shape, codecs, options.on_conversion_failure))
+        rows = RelationRows(shape, codecs, options.on_conversion_failure)
+        super().__init__(shape, topic, rows, null=None)
         names = [options.adjust_field_name(column.name) for column in shape.columns]
         self._written = [(number, names[number]) for number in shape.written]
         self._key = [(number, names[number]) for number in shape.key]

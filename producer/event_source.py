@@ -44,43 +44,49 @@ class Source(NamedTuple):
     origin: Origin | None = None
 
 
-class SourceParts(NamedTuple):
-    """What the source blocks of one transaction share, as JSON around what differs.
+class SourceText:
+    """Writes source blocks as JSON Text (see `row_codec`); what events share is made once."""
 
-    `f'{head}{lsn}{times}{place_of(schema, table)}{xid}{lsn}{tail}'` is a block. As Text: see
-    `row_codec`.
-    """
+    def __init__(self, server: Server) -> None:
+        self._server_fields = (
+            f'{{"version":"{VERSION}","connector":"{CONNECTOR}",'
+            f'"name":{_text(server.topic_prefix)},"ts_ms":'
+        )
+        self._database_field = f'"db":{_text(server.database)},"sequence":"['
+        self._head = self._times = self._xid = self._tail = ""
 
-    head: str
-    times: str
-    xid: str
-    tail: str
+    def begin(
+        self,
+        ts_us: int,
+        last_commit_lsn: Lsn | None,
+        xid: int | None,
+        xmin: int | None,
+        origin: Origin | None,
+    ) -> None:
+        """Take what the next blocks have in common: see Source."""
+        last = "null" if last_commit_lsn is None else f'\\"{last_commit_lsn}\\"'
+        self._head = (
+            f'{self._server_fields}{ts_us // 1000},"snapshot":"{NOT_SNAPSHOT}",'
+            f'{self._database_field}{last},\\"'
+        )
+        self._times = f'\\"]","ts_us":{ts_us},"ts_ns":{ts_us}000,'
+        self._xid = f'{_number(xid)},"lsn":'
+        from_elsewhere = _NO_ORIGIN
+        if origin is not None:
+            from_elsewhere = f'"origin":{_text(origin.name)},"origin_lsn":{origin.origin_lsn}}}'
+        self._tail = f',"xmin":{_number(xmin)},{from_elsewhere}'
+
+    def block(self, place: str, lsn: str) -> str:
+        """Return the block of an event at the LSN, about the table of the `place`."""
+        return f"{self._head}{lsn}{self._times}{place}{self._xid}{lsn}{self._tail}"
+
+
+_NO_ORIGIN = '"origin":null,"origin_lsn":null}'
 
 
 def place_of(pg_schema: str, table: str) -> str:
     """Return the part of a source block that names the table."""
     return f'"schema":{_text(pg_schema)},"table":{_text(table)},"txId":'
-
-
-def source_parts(server: Server, source: Source) -> SourceParts:
-    """Return the parts of the blocks that differ from this in table and LSN only."""
-    last = "null" if source.last_commit_lsn is None else f'\\"{source.last_commit_lsn}\\"'
-    head = (
-        f'{{"version":"{VERSION}","connector":"{CONNECTOR}","name":{_text(server.topic_prefix)},'
-        f'"ts_ms":{source.ts_us // 1000},"snapshot":"{source.snapshot}",'
-        f'"db":{_text(server.database)},"sequence":"[{last},\\"'
-    )
-    times = f'\\"]","ts_us":{source.ts_us},"ts_ns":{source.ts_us}000,'
-    if source.origin is None:
-        origin = '"origin":null,"origin_lsn":null'
-    else:
-        origin = f'"origin":{_text(source.origin.name)},"origin_lsn":{source.origin.origin_lsn}'
-    return SourceParts(
-        head,
-        times,
-        f'{_number(source.xid)},"lsn":',
-        f',"xmin":{_number(source.xmin)},{origin}}}',
-    )
 
 
 def source_value(server: Server, source: Source, lsn: int | None) -> dict[str, Any]:

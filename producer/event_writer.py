@@ -60,10 +60,9 @@ opaque to everybody but the writer. A plain tuple, because a named one takes 0.3
 class RelationEvents(ABC):
     """One relation in one output."""
 
-    null: Any
-    """Stands for a row that is not there."""
-
-    def __init__(self, shape: TableShape, topic: str, rows: RelationRows) -> None:
+    def __init__(self, shape: TableShape, topic: str, rows: RelationRows, null: Any) -> None:
+        self.null = null
+        """Stands for a row that is not there."""
         self.shape = shape
         self.topic = topic
         self.collection = f"{shape.pg_schema}.{shape.table}"

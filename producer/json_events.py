@@ -26,7 +26,7 @@ from producer.envelope_schema import (
     message_value,
 )
 from producer.errors import MalformedMessage
-from producer.event_source import Source, SourceParts, place_of, source_parts, source_value
+from producer.event_source import Source, SourceText, place_of, source_value
 from producer.event_writer import (
     CONTENT_FORMS,
     RelationEvents,
@@ -56,11 +56,10 @@ MOST_NAMES = 10_000
 class JsonRelation(RelationEvents):
     """One relation's rows and keys as JSON Text."""
 
-    null = "null"
-
     def __init__(self, shape: TableShape, topic: str, options: WriterOptions) -> None:
         codecs = [_codec(column, options) for column in shape.columns]
-        super().__init__(shape, topic, RelationRows(shape, codecs, options.on_conversion_failure))
+        rows = RelationRows(shape, codecs, options.on_conversion_failure)
+        super().__init__(shape, topic, rows, null="null")
         self.place = place_of(shape.pg_schema, shape.table)
         names = [_text(options.adjust_field_name(column.name)) for column in shape.columns]
         row = JsonFields(tuple((names[number], number) for number in shape.written))
@@ -130,7 +129,7 @@ class JsonEvents:
             )
         }
         self._transaction: OpenTransaction | None = None
-        self._source_parts = SourceParts("", "", "", "")
+        self._source = SourceText(options.server)
         self._names: dict[str, Text] = {}
         self._clock_us = -1
         self._clock = ""
@@ -164,7 +163,6 @@ class JsonEvents:
         """Return a row's event, or that of a truncated table; it has been counted before."""
         if transaction is not self._transaction:
             self._begin(transaction)
-        head, times, xid, tail = self._source_parts
         if now_us != self._clock_us:
             self._clock_us = now_us
             self._clock = _clock(now_us)
@@ -177,8 +175,9 @@ class JsonEvents:
             )
         open_, close = relation.value_frame
         text = (
-            f'{open_}{{"before":{before},"after":{after},"source":{head}{place}{times}'
-            f'{relation.place}{xid}{place}{tail},"transaction":{block},"op":"{op}",{self._clock}{close}'
+            f'{open_}{{"before":{before},"after":{after},'
+            f'"source":{self._source.block(relation.place, place)},'
+            f'"transaction":{block},"op":"{op}",{self._clock}{close}'
         )
         return encode_text(text)
 
@@ -205,21 +204,23 @@ class JsonEvents:
     ) -> tuple[bytes, bytes]:
         """Return key and value of a message's event; one without transaction has a Source."""
         block = "null"
+        at = str(lsn)
         if isinstance(place, Source):
-            head, times, xid, tail = source_parts(self._options.server, place)
+            self._transaction = None
+            self._source.begin(
+                place.ts_us, place.last_commit_lsn, place.xid, place.xmin, place.origin
+            )
         else:
             if place is not self._transaction:
                 self._begin(place)
-            head, times, xid, tail = self._source_parts
             if self._options.transaction_metadata:
                 block = (
-                    f'{{"id":"{place.xid}:{lsn}","total_order":{place.total_order},'
+                    f'{{"id":"{place.xid}:{at}","total_order":{place.total_order},'
                     f'"data_collection_order":{place.counts[MESSAGES_COLLECTION]}}}'
                 )
         prefix = self._name(message.prefix)
         value = (
-            f'{{"op":"m","ts_ms":{now_us // 1000},"source":{head}{lsn}{times}'
-            f"{_NO_TABLE}{xid}{lsn}{tail},"
+            f'{{"op":"m","ts_ms":{now_us // 1000},"source":{self._source.block(_NO_TABLE, at)},'
             f'"transaction":{block},"message":{{"prefix":{prefix},'
             f'"content":"{self._content.encode_json(message.content)}"}}}}'
         )
@@ -257,7 +258,14 @@ class JsonEvents:
 
     def _begin(self, transaction: OpenTransaction) -> None:
         self._transaction = transaction
-        self._source_parts = source_parts(self._options.server, transaction.source("", ""))
+        begin = transaction.begin
+        self._source.begin(
+            begin.commit_time_us,
+            transaction.last_commit_lsn,
+            begin.xid,
+            transaction.xmin,
+            transaction.origin,
+        )
 
     def _name(self, name: str) -> Text:
         """Return a name as a JSON string; there are few, and each comes often."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from producer.stream_publisher import Taken
 from runtime.metrics import StageMetrics
 
 KINDS = {
@@ -57,17 +58,22 @@ class ProducerMetrics(StageMetrics):
         )
         self._heartbeat_sent_at: float | None = None
 
-    def read(self, kinds: bytearray, committed_us: int) -> None:
-        """Count a batch by the letters that its messages begin with.
+    def read(self, taken: Taken, committed_us: int) -> None:
+        """Count a batch of messages.
 
         `committed_us` is the commit time of the last transaction that has ended, in microseconds.
         """
+        kinds = taken.kinds
         for letter, counter in self._messages.items():
             if count := kinds.count(letter):
                 counter.inc(count)
         if count := kinds.count(_COMMIT):
             self._transactions.inc(count)
             self.committed_at.set(committed_us / 1e6)
+        if taken.records:
+            self.records.inc(taken.records)
+        if taken.heartbeats:
+            self.heartbeat_seen()
 
     def heartbeat_sent(self) -> None:
         """Take the time of a heartbeat, unless one is still on its way."""

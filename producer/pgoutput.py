@@ -14,7 +14,6 @@ takes three times as long (1.0 against 0.3 us).
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
@@ -143,13 +142,7 @@ _TRUNCATE_RESTART_IDENTITY = 2
 def decode(payload: bytes) -> Message:
     """Return the message that one payload holds."""
     try:
-        decode_kind = _DECODERS[payload[0]]
-    except (IndexError, KeyError):
-        raise MalformedMessage(
-            f"not a pgoutput message of protocol version 1: it begins with {payload[:1]!r}"
-        ) from None
-    try:
-        message, end = decode_kind(payload)
+        message, end = _decoded(payload)
     except (IndexError, ValueError, struct.error) as error:
         raise MalformedMessage(
             f"the pgoutput message {payload[:1]!r} of {len(payload)} bytes is malformed: {error}"
@@ -159,6 +152,34 @@ def decode(payload: bytes) -> Message:
             f"the pgoutput message {payload[:1]!r} ends at {end} of {len(payload)} bytes"
         )
     return message
+
+
+def _decoded(payload: bytes) -> tuple[Message, int]:
+    """Return the message and where it ends; those of each transaction are looked for first."""
+    kind = payload[0] if payload else 0
+    if kind == 66:  # B
+        return _begin(payload)
+    if kind == 77:  # M
+        return _logical_message(payload)
+    if kind == 67:  # C
+        return _commit(payload)
+    if kind == 73:  # I
+        return _insert(payload)
+    if kind == 85:  # U
+        return _update(payload)
+    if kind == 68:  # D
+        return _delete(payload)
+    if kind == 82:  # R
+        return _relation(payload)
+    if kind == 84:  # T
+        return _truncate(payload)
+    if kind == 79:  # O
+        return _origin(payload)
+    if kind == 89:  # Y
+        return _type(payload)
+    raise MalformedMessage(
+        f"not a pgoutput message of protocol version 1: it begins with {payload[:1]!r}"
+    )
 
 
 def _insert(payload: bytes) -> tuple[Insert, int]:
@@ -240,17 +261,3 @@ def _type(payload: bytes) -> tuple[Type, int]:
     pg_schema, position = _string(payload, 5)
     name, end = _string(payload, position)
     return Type(oid, pg_schema or "pg_catalog", name), end
-
-
-_DECODERS: Final[dict[int, Callable[[bytes], tuple[Message, int]]]] = {
-    ord("I"): _insert,
-    ord("U"): _update,
-    ord("D"): _delete,
-    ord("B"): _begin,
-    ord("C"): _commit,
-    ord("R"): _relation,
-    ord("T"): _truncate,
-    ord("M"): _logical_message,
-    ord("O"): _origin,
-    ord("Y"): _type,
-}

@@ -3,15 +3,14 @@
 One connection in COPY BOTH mode carries WAL one way and status the other. Reading is in
 batches: whatever has arrived, or one wait for more.
 
-Protocol: PostgreSQL manual, "Streaming Replication Protocol" (XLogData, Primary keepalive
-message, Standby status update) and "Logical Streaming Replication Parameters".
+Protocol: PostgreSQL manual, "Streaming Replication Protocol" and "Logical Streaming Replication
+Parameters".
 """
 
 from __future__ import annotations
 
 import contextlib
 import select
-import struct
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,8 +19,8 @@ from typing import Any
 import psycopg
 from psycopg import pq, sql
 
-from producer.errors import ConnectionLost, MalformedMessage, from_psycopg
-from producer.pgoutput import POSTGRES_EPOCH_US
+from producer.copy_messages import XLOG_DATA, position_of, status_update
+from producer.errors import ConnectionLost, from_psycopg
 from producer.source_state import ServerState, parse_timeline_history
 from producer.sql_connection import TEXT_OPTIONS, split_statements
 from schemas.change_id import Lsn, format_lsn, parse_lsn
@@ -46,22 +45,6 @@ WAIT_SECONDS = 1.0
 # From 15 on options are a list in parentheses; only there FAILOVER has a place.
 OPTION_LIST_VERSION = 150_000
 FAILOVER_VERSION = 170_000
-
-XLOG_DATA = ord("w")
-PAYLOAD_AT = 25
-"""Where the pgoutput message begins in an XLogData: behind its kind, two positions and a time."""
-
-_UINT64 = struct.Struct(">Q").unpack_from
-_KEEPALIVE_BODY = struct.Struct(">cQqB")
-_STATUS_UPDATE = struct.Struct(">cQQQqB")
-
-
-@dataclass(frozen=True, slots=True)
-class Keepalive:
-    """The server is alive and has sent everything up to `wal_end`."""
-
-    wal_end: Lsn
-    reply_requested: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,9 +245,7 @@ class ReplicationStream:
         """
         self._confirmed = confirmed
         received = max(self._received, confirmed)
-        update = _STATUS_UPDATE.pack(
-            b"r", received, confirmed, confirmed, time.time_ns() // 1000 - POSTGRES_EPOCH_US, ask
-        )
+        update = status_update(received, confirmed, time.time_ns() // 1000, ask=ask)
         try:
             self._pgconn.put_copy_data(update)
             self._pgconn.flush()
@@ -334,20 +315,3 @@ class ReplicationStream:
         if result is not None and result.status == pq.ExecStatus.FATAL_ERROR:
             raise from_psycopg(psycopg.errors.error_from_result(result))
         raise ConnectionLost("the server ended the replication stream")
-
-
-def position_of(data: bytes) -> Lsn:
-    """Return where a message of `read` stands in the WAL."""
-    try:
-        position: Lsn = _UINT64(data, 1)[0]
-    except struct.error:
-        raise MalformedMessage(f"the server sent a copy message of {len(data)} bytes") from None
-    return position
-
-
-def keepalive(data: bytes) -> Keepalive:
-    """Return the keepalive that a message of `read` is; raises MalformedMessage if it is none."""
-    if data[:1] != b"k" or len(data) != _KEEPALIVE_BODY.size:
-        raise MalformedMessage(f"the server sent a copy message that begins with {data[:1]!r}")
-    _, wal_end, _, reply_requested = _KEEPALIVE_BODY.unpack(data)
-    return Keepalive(Lsn(wal_end), bool(reply_requested))

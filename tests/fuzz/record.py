@@ -16,7 +16,8 @@ from deploy.local.ports import free_port
 from deploy.local.postgres import LocalPostgres
 from producer import pgoutput
 from producer.catalog import Catalog
-from producer.replication_stream import PAYLOAD_AT, XLOG_DATA, ReplicationStream
+from producer.copy_messages import PAYLOAD_AT, XLOG_DATA
+from producer.replication_stream import ReplicationStream
 from producer.sql_connection import Connection, connect
 from schemas.change_id import Lsn
 
