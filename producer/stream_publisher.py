@@ -7,8 +7,8 @@ describes a table is handed on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 from producer.change_events import ChangeEvents, Record
 from producer.copy_messages import PAYLOAD_AT, XLOG_DATA, keepalive, position_of
@@ -26,12 +26,35 @@ from producer.progress import InFlight, Progress
 from schemas.change_id import Lsn
 from schemas.topics import HEARTBEAT_PREFIX
 
-if TYPE_CHECKING:
-    from producer.snapshot.stream_follower import StreamFollower
-
 _INSERT: Final = 73
 _UPDATE: Final = 85
 _DELETE: Final = 68
+
+
+class Follower(Protocol):
+    """Who reads tables beside the stream, and has to see what is streamed meanwhile."""
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether rows concern it now."""
+
+    def relation(self, relation: Relation) -> None:
+        """Take note of what a relation's rows look like."""
+
+    def begin(self, xid: int) -> None:
+        """Take note of a transaction."""
+
+    def row(self, data: bytes, at: int, records: Sequence[Record]) -> None:
+        """Take note of a row message, at `at` in `data`, and the records made of it."""
+
+    def truncate(self, relation_oids: Sequence[int]) -> None:
+        """Take note of emptied tables."""
+
+    def reached(self, lsn: Lsn) -> list[Record]:
+        """Return the records of the rows whose turn it is now."""
+
+    def published(self, in_flight: InFlight) -> None:
+        """Take note that those have been handed to Kafka."""
 
 
 class Taken:
@@ -54,7 +77,7 @@ class StreamPublisher:
         events: ChangeEvents,
         publish: Callable[[list[Record], InFlight], None],
         progress: Progress,
-        follower: StreamFollower | None,
+        follower: Follower | None,
         describe: Callable[[Relation], None],
         *,
         confirms_keepalives: bool,
