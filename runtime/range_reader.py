@@ -102,6 +102,11 @@ class RangeReader:
         try:
             metadata = self._consumer.list_topics(self.topic, timeout=REQUEST_TIMEOUT_SECONDS)
             found = metadata.topics.get(self.topic)
+            if found is not None and found.error is not None and found.error.code() in REFUSALS:
+                raise ReadingRefused(
+                    f"the brokers do not tell of topic {self.topic}: {found.error}; let the"
+                    " command describe and read it (ACLs)"
+                )
             if found is None or not found.partitions:
                 raise TopicMissing(
                     f"topic {self.topic} does not exist; check BEMI_TOPIC_PREFIX and the brokers"

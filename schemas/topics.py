@@ -29,7 +29,15 @@ MESSAGES_COLLECTION = "LOGICAL_DECODING_MESSAGE"
 """Under which END counts logical messages among the tables, as Debezium does."""
 
 OWN_TABLES = frozenset(
-    {"changes", "bemi_sink_progress", "bemi_dead_letters", "bemi_migrations", "bemi_seals"}
+    {
+        "changes",
+        "bemi_sink_progress",
+        "bemi_dead_letters",
+        "bemi_migrations",
+        "bemi_seals",
+        "bemi_erasures",
+        "bemi_erased_changes",
+    }
 )
 """The sink's tables. Changes to them are never captured, or the trail would track itself."""
 
@@ -117,6 +125,11 @@ class Topics:
     def left_out(self) -> str:
         """The topic that says which changes a rule or a hook left out of `.changes`."""
         return f"{self.prefix}.left-out"
+
+    @property
+    def erasures(self) -> str:
+        """The topic that says which changes were erased, so that they are not stored again."""
+        return f"{self.prefix}.erasures"
 
     @property
     def dead_letters(self) -> str:

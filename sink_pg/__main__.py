@@ -1,4 +1,4 @@
-"""The sink's command: `bemi-sink [run|migrate|partitions|retention|dead-letters|replay|verify]`.
+"""The sink's command, `bemi-sink`, which runs the sink where no other is named.
 
 kafka_reader -> change_rows -> batch -> pg_writer -> `changes`
 """
@@ -19,6 +19,8 @@ from schemas.topics import Topics
 from sink_pg.batch import BatchLimits
 from sink_pg.dead_letter_commands import dead_letters
 from sink_pg.delivery import Delivery, apply_migrations
+from sink_pg.erase_command import erase_command, erasures_command
+from sink_pg.erasure_topic import ErasureTopic
 from sink_pg.kafka_reader import KafkaReader
 from sink_pg.metrics import SinkMetrics, watching
 from sink_pg.pg_writer import PgWriter
@@ -77,7 +79,8 @@ def _deliver(metrics: SinkMetrics, health: Health, settings: SinkSettings, stopp
     )
     reader = KafkaReader(settings, topic)
     writer, upkeep = PgWriter(settings, topic), Upkeep(settings, stopping)
-    Delivery(reader, writer, upkeep, limits, stopping, metrics, health).run()
+    erasures = ErasureTopic(settings)
+    Delivery(reader, writer, upkeep, erasures, limits, stopping, metrics, health).run()
 
 
 def _migrate(is_adopting: bool, settings: SinkSettings, stopping: Event) -> None:
@@ -90,6 +93,8 @@ main.add_command(dead_letters)
 main.add_command(retention_command)
 main.add_command(replay_command)
 main.add_command(verify_command)
+main.add_command(erase_command)
+main.add_command(erasures_command)
 
 if __name__ == "__main__":
     main()

@@ -28,6 +28,7 @@ from runtime.errors import Retry
 from runtime.health import Health
 from runtime.retrying import log_retry, retrying
 from sink_pg.batch import Batch, BatchLimits
+from sink_pg.erasure_topic import ErasureTopic
 from sink_pg.kafka_reader import KafkaReader
 from sink_pg.metrics import SinkMetrics
 from sink_pg.pg_writer import PgWriter, Stored
@@ -56,6 +57,7 @@ class Delivery:
         reader: KafkaReader,
         writer: PgWriter,
         upkeep: Upkeep,
+        erasures: ErasureTopic,
         limits: BatchLimits,
         stopping: Event,
         metrics: SinkMetrics,
@@ -65,6 +67,7 @@ class Delivery:
         self._health = health
         self._reader = reader
         self._upkeep = upkeep
+        self._erasures = erasures
         self._writer = writer
         self._limits = limits
         self._stopping = stopping
@@ -124,6 +127,7 @@ class Delivery:
 
     def _position(self, assigned: frozenset[int]) -> None:
         self._finish_storing()
+        self._writer.load_erasures(self._erasures)
         watermarks = self._writer.watermarks(assigned)
         self._reader.position(
             {partition: mark.next_offset for partition, mark in watermarks.items()}

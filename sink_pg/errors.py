@@ -16,6 +16,7 @@ Stop
 ├── OffsetBeyondTopic       the topic ends before what was stored of it
 ├── KafkaRefused            the brokers do not let the sink read
 ├── CannotCompare           verify has nothing to compare, or was stopped
+├── UnusableSelection       what is to be erased was not said, or would be too much
 └── SealedRows              what is sealed cannot be replaced
 DeadLetter
 └── UnreadableChange        a record is not a stitched change, or cannot be stored
@@ -88,6 +89,10 @@ class KafkaRefused(Stop):
 
 class CannotCompare(Stop):
     """Nothing can be said about what is stored."""
+
+
+class UnusableSelection(Stop):
+    """It was not said whose changes are to be erased."""
 
 
 class SealedRows(Stop):

@@ -11,9 +11,10 @@ Why a change is stored once, whatever happens:
   where its sink has gone silent (fencing).
 - Where positions cannot tell (another epoch), the primary key of `changes` does.
 
-The rows go by COPY straight into `changes`. Only when PostgreSQL refuses one of them does
-the batch go a slower way, through a staging table that skips what is stored already and by
-halves down to the rows that cannot be stored, which become dead letters.
+The rows go by COPY straight into `changes`. Only when PostgreSQL refuses one of them, or one is
+of a change that was erased, does the batch go a slower way: through a staging table, in which
+that is erased again, past what is stored already, and by halves down to the rows that cannot be
+stored, which become dead letters.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from runtime.errors import StageError
 from sink_pg.adoption import adopt
 from sink_pg.batch import Advance, Batch, RefusedRecord
 from sink_pg.change_rows import ChangeRow, storable_text
+from sink_pg.erasure_topic import ErasureTopic
+from sink_pg.erasures import ErasedChanges, erase_staged, load_erasures
 from sink_pg.errors import ProgressMoved
 from sink_pg.fencing import end_holders
 from sink_pg.pg_connection import Connection, Destination, is_about_a_row
@@ -67,6 +70,7 @@ class PgWriter:
         self._settings = settings
         self._topic = topic
         self._destination = Destination(settings)
+        self._erased = ErasedChanges()
 
     def migrate(self, is_adopting: bool = False) -> list[int]:
         """Make or update the tables; return the numbers of the migrations applied."""
@@ -76,6 +80,20 @@ class PgWriter:
         except StageError:
             self.close()
             raise
+
+    def load_erasures(self, topic: ErasureTopic) -> None:
+        """Learn which changes were erased: those are stored without what was erased of them."""
+        connection = self._destination.connection()
+        try:
+            if count := load_erasures(connection, topic):
+                log.info(
+                    "%d changes are on record as erased; those that are stored from before, as in "
+                    "a restored database, are erased by `bemi-sink erase --recorded`",
+                    count,
+                )
+        except psycopg.Error as error:
+            raise self._destination.given_up(error) from error
+        self._erased.forget()
 
     def watermarks(self, partitions: Iterable[int]) -> dict[int, Watermark]:
         """Return how far the partitions are stored; one never stored has no entry."""
@@ -96,6 +114,8 @@ class PgWriter:
         connection = self._destination.connection()
         try:
             try:
+                if self._erased.are_among(connection, batch.rows):
+                    return self._store_by_halves(connection, batch)
                 return self._store_by_copy(connection, batch)
             except psycopg.Error as error:
                 if not is_about_a_row(error):
@@ -212,6 +232,7 @@ def insert_new(
     try:
         with connection.transaction():
             _copy(connection, copy_into("pg_temp", "bemi_staging"), rows)
+            erase_staged(connection)
             inserted = insert(connection)
             connection.execute(statement("clear_staging"))
             return inserted

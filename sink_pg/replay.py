@@ -22,6 +22,7 @@ from runtime.topic_ranges import OffsetRange, Place
 from schemas.topics import OWN_PARTITION_PREFIX, OWN_SCHEMA, OWN_TABLES, Topics
 from sink_pg.batch import RefusedRecord
 from sink_pg.change_rows import ChangeRow, Record, change_row
+from sink_pg.erasure_topic import ErasureTopic
 from sink_pg.replay_writer import CHANGES, ReplayWriter
 from sink_pg.settings import SinkSettings
 from sink_pg.table_patterns import TablePatterns, table_of_line
@@ -86,6 +87,8 @@ def replay(settings: SinkSettings, request: ReplayRequest, stopping: Event) -> R
             settings.kafka_bootstrap_servers, topic, settings.kafka_max_message_bytes, "bemi-replay"
         ) as reader:
             until_it_works(stopping, writer.prepare)
+            erasures = ErasureTopic(settings)
+            until_it_works(stopping, lambda: writer.load_erasures(erasures))
             wanted = until_it_works(stopping, lambda: reader.ranges(request.starts, request.ends))
             if wanted is None:
                 return Replayed(is_whole=False)

@@ -18,6 +18,8 @@ from psycopg import sql
 from runtime.errors import StageError
 from sink_pg.batch import RefusedRecord
 from sink_pg.change_rows import COPY_COLUMNS, ChangeRow
+from sink_pg.erasure_topic import ErasureTopic
+from sink_pg.erasures import load_erasures
 from sink_pg.errors import DatabaseUnusable, SealedRows
 from sink_pg.pg_connection import Connection, Destination
 from sink_pg.pg_writer import insert_dead_letters, insert_new
@@ -87,6 +89,14 @@ class ReplayWriter:
         except StageError:
             self.close()
             raise
+
+    def load_erasures(self, topic: ErasureTopic) -> None:
+        """Learn which changes were erased: those are stored without what was erased of them."""
+        connection = self._destination.connection()
+        try:
+            load_erasures(connection, topic)
+        except psycopg.Error as error:
+            raise self._destination.given_up(error) from error
 
     def store(self, rows: Sequence[ChangeRow], refused: Sequence[RefusedRecord]) -> BatchStored:
         """Store the rows in one transaction; of several with one id the last one counts.

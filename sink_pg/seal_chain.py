@@ -21,6 +21,11 @@ class Seal(NamedTuple):
     hash: bytes
     is_true: bool
 
+    @property
+    def is_of_erasure(self) -> bool:
+        """Whether it seals what was erased, and no rows that were stored."""
+        return self.oldest is None and self.row_count > 0
+
 
 class SealChain:
     """Takes the seals by their numbers, from the first one on."""
@@ -49,6 +54,8 @@ def broken_rows(seal: Seal, row_count: int, rows_hash: bytes) -> str | None:
     """Return what is wrong with a seal's rows as they are now, None where they are as sealed."""
     if row_count == seal.row_count and rows_hash == seal.rows_hash:
         return None
+    if seal.is_of_erasure:
+        return f"the record of what was erased under seal {seal.number} was changed"
     place = f"rows of seal {seal.number}, committed from {seal.oldest} to {seal.newest}"
     if row_count < seal.row_count:
         return f"{place}: {seal.row_count - row_count} of {seal.row_count} were removed or moved"

@@ -57,6 +57,22 @@ def seal_removal(connection: Connection, removed_before: datetime) -> None:
         _insert(connection, 0, b"", None, None, {}, removed_before)
 
 
+def seal_erased(connection: Connection, topic: str, offset: int) -> None:
+    """Seal what this transaction has erased; COMMIT has to follow at once.
+
+    The seals of the rows stay as they are: beside them stands now, sealed itself, what the rows'
+    hashes were and what they are. Does nothing where nothing is sealed.
+    """
+    if not has_seals(connection):
+        return
+    found: Any = connection.execute(
+        statement("hash_erased").format(entry_hash=statement("entry_hash"))
+    ).fetchone()
+    count, entries_hash = found
+    if count:
+        _insert(connection, count, entries_hash, None, None, {topic: {"0": [offset, offset + 1]}})
+
+
 def has_seals(connection: Connection) -> bool:
     """Return whether any row is sealed."""
     row = connection.execute(statement("has_seals")).fetchone()

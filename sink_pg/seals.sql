@@ -68,15 +68,28 @@ ORDER BY number
 LIMIT %(limit)s;
 
 -- rows_of_seals --
+-- In the place of a row that was erased since stands the hash it had, which its erasure's own
+-- seal vouches for; the row as it is now is looked at by changed_since_erased.
 SELECT
     seal.number, count(stored.id),
     sha256(coalesce(
-        string_agg({row_hash}, ''::bytea ORDER BY stored.id, stored.committed_at), ''::bytea
+        string_agg(
+            coalesce(erased.sealed_hash, {row_hash}), ''::bytea
+            ORDER BY stored.id, stored.committed_at
+        ),
+        ''::bytea
     ))
 FROM public.bemi_seals AS seal
 JOIN public.changes AS stored
     ON stored.created_at = seal.sealed_at
     AND stored.committed_at BETWEEN seal.oldest AND seal.newest
+LEFT JOIN LATERAL (
+    SELECT entry.sealed_hash FROM public.bemi_erased_changes AS entry
+    WHERE entry.id = stored.id AND entry.committed_at = stored.committed_at
+        AND entry.stored_at = stored.created_at AND entry.sealed_hash IS NOT NULL
+    ORDER BY entry.number
+    LIMIT 1
+) AS erased ON true
 WHERE seal.number BETWEEN %(first)s AND %(last)s
     -- Known before the rows are looked for, so that other partitions are left alone.
     AND stored.committed_at >= (
@@ -86,6 +99,34 @@ WHERE seal.number BETWEEN %(first)s AND %(last)s
         SELECT max(newest) FROM public.bemi_seals WHERE number BETWEEN %(first)s AND %(last)s
     )
 GROUP BY seal.number;
+
+-- entries_of_seals --
+SELECT
+    seal.number, count(*),
+    sha256(coalesce(string_agg({entry_hash}, ''::bytea ORDER BY erased.number), ''::bytea))
+FROM public.bemi_seals AS seal
+JOIN public.bemi_erased_changes AS erased ON erased.sealed_at = seal.sealed_at
+JOIN public.bemi_erasures AS erasure ON erasure.id = erased.erasure
+WHERE seal.number BETWEEN %(first)s AND %(last)s AND seal.oldest IS NULL AND seal.row_count > 0
+GROUP BY seal.number;
+
+-- changed_since_erased --
+-- Rows that are not what their last erasure has left; one that is gone, its seal shows.
+SELECT count(*), min(stored.id::text)
+FROM public.bemi_erased_changes AS erased
+JOIN public.changes AS stored
+    ON stored.id = erased.id AND stored.committed_at = erased.committed_at
+    AND stored.created_at = erased.stored_at
+WHERE erased.erased_hash <> {row_hash}
+    AND NOT EXISTS (
+        SELECT FROM public.bemi_erased_changes AS later
+        WHERE later.id = erased.id AND later.committed_at = erased.committed_at
+            AND later.number > erased.number AND later.erased_hash IS NOT NULL
+    );
+
+-- count_erased --
+SELECT count(DISTINCT (id, committed_at)), count(DISTINCT erasure)
+FROM public.bemi_erased_changes WHERE sealed_hash IS NOT NULL;
 
 -- removed_by_retention --
 SELECT number FROM public.bemi_seals

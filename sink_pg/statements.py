@@ -11,7 +11,14 @@ from psycopg import sql
 
 from sink_pg.change_rows import COPY_COLUMNS
 
-_STATEMENT_FILES = ("queries.sql", "fencing.sql", "replay.sql", "verify.sql", "seals.sql")
+_STATEMENT_FILES = (
+    "queries.sql",
+    "fencing.sql",
+    "replay.sql",
+    "verify.sql",
+    "seals.sql",
+    "erasures.sql",
+)
 _NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
 _MIGRATION_FILE = re.compile(r"(\d{4})_(\w+)\.sql")
 

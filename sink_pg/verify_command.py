@@ -111,6 +111,11 @@ def _report_seals(verified: SealsVerified) -> int:
     notes = [f"{verified.seals} seals over {verified.rows} rows checked"]
     if verified.removed:
         notes.append(f"{verified.removed} of them over rows that retention has removed")
+    if verified.erased:
+        notes.append(
+            f"{verified.erased} rows of which values were erased by {verified.erasures} erasures,"
+            " `bemi-sink erasures` says why"
+        )
     notes.append(f"{len(verified.breaks)} breaks" if verified.breaks else "unbroken")
     click.echo(f"{', '.join(notes)}; the last hash is {verified.last_hash}")
     return EXIT_GAP if verified.breaks else 0

@@ -2,6 +2,7 @@
 
 The hashes are made anew by the expressions that made them, a page of seals at a time. What
 retention has removed is in the chain itself; seals older than that are checked as links only.
+What was erased is in it as well: the hash that a row had stands for it in its seal.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ class SealsVerified:
     rows: int = 0
     removed: int = 0
     """Seals of which retention has removed rows; their links are checked."""
+    erased: int = 0
+    """Rows of which values were erased, with a record of it; seals are checked without them."""
+    erasures: int = 0
     last_hash: str = ""
     breaks: list[str] = field(default_factory=list)
 
@@ -46,7 +50,9 @@ def verify_seals(settings: SinkSettings, expect: str | None, stopping: Event) ->
     try:
         return _verify(connection, expect, stopping)
     except psycopg.errors.UndefinedTable as error:
-        raise CannotCompare("the destination has no table public.bemi_seals yet") from error
+        raise CannotCompare(
+            "the destination lacks a table of the sink's; run `bemi-sink migrate`"
+        ) from error
     except psycopg.Error as error:
         raise stage_error(error) from error
     finally:
@@ -67,7 +73,7 @@ def _verify(connection: Connection, expect: str | None, stopping: Event) -> Seal
                 is_expected_found |= seal.hash.hex() == expect
             row_breaks += _row_breaks(connection, page)
             verified.seals += len(page)
-            verified.rows += sum(seal.row_count for seal in page)
+            verified.rows += sum(seal.row_count for seal in page if not seal.is_of_erasure)
             progress.move_to(verified.seals)
     if not verified.seals:
         raise CannotCompare("nothing is sealed: bemi_seals is empty; set BEMI_SINK_SEALS=true")
@@ -83,6 +89,14 @@ def _verify(connection: Connection, expect: str | None, stopping: Event) -> Seal
         verified.breaks.append(
             f"{unsealed} rows stored since {since} have no seal, such as id {example}: added by"
             " another, or their seals were removed"
+        )
+    verified.erased, verified.erasures = _one(connection, "count_erased")
+    changed, example = connection.execute(  # type: ignore[misc]
+        statement("changed_since_erased").format(row_hash=row_hash())
+    ).fetchone()
+    if changed:
+        verified.breaks.append(
+            f"{changed} rows were changed after they had been erased, such as id {example}"
         )
     if not is_expected_found:
         verified.breaks.append(f"no seal has the hash {expect}: the chain was made anew or cut")
@@ -103,13 +117,16 @@ def _pages(connection: Connection) -> Iterator[list[Seal]]:
 
 
 def _row_breaks(connection: Connection, page: list[Seal]) -> list[tuple[Seal, str]]:
-    sealing = [seal for seal in page if seal.oldest is not None]
+    sealing = [seal for seal in page if seal.row_count]
     if not sealing:
         return []
-    rows: Iterable[Any] = connection.execute(
-        statement("rows_of_seals").format(row_hash=row_hash()),
-        {"first": sealing[0].number, "last": sealing[-1].number},
-    )
+    page_of = {"first": sealing[0].number, "last": sealing[-1].number}
+    rows: Iterable[Any] = [
+        *connection.execute(statement("rows_of_seals").format(row_hash=row_hash()), page_of),
+        *connection.execute(
+            statement("entries_of_seals").format(entry_hash=statement("entry_hash")), page_of
+        ),
+    ]
     found = {number: (row_count, rows_hash) for number, row_count, rows_hash in rows}
     checked = ((seal, broken_rows(seal, *found.get(seal.number, (0, b"")))) for seal in sealing)
     return [(seal, reason) for seal, reason in checked if reason is not None]

@@ -37,6 +37,10 @@ UNAVAILABLE = "__debezium_unavailable_value"
 Only where the table has no REPLICA IDENTITY FULL.
 """
 
+ERASED = "[erased]"
+"""Stands for a value that `bemi-sink erase` has erased."""
+
+UNKNOWN = (UNAVAILABLE, ERASED)
 
 _INTERVAL = re.compile(
     r"P(?:(-?\d+)Y)?(?:(-?\d+)M)?(?:(-?\d+)D)?"
@@ -73,7 +77,7 @@ def field_values(model: type[Model], columns: Mapping[str, Any]) -> dict[str, An
     return {
         field.attname: python_value(field, columns[field.column])
         for field in model._meta.concrete_fields
-        if field.column in columns and columns[field.column] != UNAVAILABLE
+        if field.column in columns and columns[field.column] not in UNKNOWN
     }
 
 

@@ -16,7 +16,13 @@ from django.db import DatabaseError, router, transaction
 from django.db.models import Model
 
 from bemi.context_api import context
-from bemi.field_values import UNAVAILABLE, field_values, model_of, primary_key_filter
+from bemi.field_values import (
+    ERASED,
+    UNAVAILABLE,
+    field_values,
+    model_of,
+    primary_key_filter,
+)
 
 if TYPE_CHECKING:
     from bemi.models import BemiChange
@@ -112,6 +118,8 @@ def _undo_all(changes: Iterable[BemiChange]) -> list[Undone]:
 
 
 def _undo(change: BemiChange) -> Undone:
+    if ERASED in (*(change.before or {}).values(), *(change.after or {}).values()):
+        raise _Impossible("values of it were erased (bemi-sink erase)")
     model = model_of(change.schema, change.table)
     if model is None:
         raise _Impossible(f"no model has the table {change.schema}.{change.table}")

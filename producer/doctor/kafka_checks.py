@@ -20,7 +20,13 @@ def check_kafka(facts: KafkaFacts, topics: Topics, max_message_bytes: int) -> It
     yield from _brokers(facts)
     kept = [
         facts.topics[name]
-        for name in (topics.wal, topics.changes, topics.left_out, topics.dead_letters)
+        for name in (
+            topics.wal,
+            topics.changes,
+            topics.left_out,
+            topics.erasures,
+            topics.dead_letters,
+        )
         if name in facts.topics
     ]
     if not kept:

@@ -35,6 +35,7 @@ def read_kafka(client: Mapping[str, Any], topics: Topics) -> KafkaFacts:
                 topics.wal,
                 topics.changes,
                 topics.left_out,
+                topics.erasures,
                 topics.dead_letters,
                 topics.producer_offsets,
             )

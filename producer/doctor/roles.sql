@@ -55,8 +55,9 @@ END
 $$;
 
 -- The destination: bemi_retention owns the sink's tables, because PostgreSQL lets only an owner
--- make and drop partitions. It runs `bemi-sink migrate`, `bemi-sink partitions` and
--- `bemi-sink retention`, now and then, and could alter the trail, which seals would show.
+-- make and drop partitions. It runs `bemi-sink migrate`, `bemi-sink partitions`,
+-- `bemi-sink retention` and `bemi-sink erase`, now and then, and could alter the trail, which seals
+-- would show.
 DO $$
 DECLARE
     relation text;
@@ -64,8 +65,11 @@ BEGIN
     EXECUTE format(
         'GRANT CONNECT ON DATABASE %I TO bemi_sink, bemi_retention, bemi_reader', current_database()
     );
-    -- The sink stages what it cannot store at once in a table that ends with the transaction.
-    EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO bemi_sink', current_database());
+    -- The sink stages what it cannot store at once in a table that ends with the transaction, and
+    -- `bemi-sink erase` lists there what it will erase.
+    EXECUTE format(
+        'GRANT TEMPORARY ON DATABASE %I TO bemi_sink, bemi_retention', current_database()
+    );
     GRANT USAGE ON SCHEMA public TO bemi_sink, bemi_reader;
     GRANT USAGE, CREATE ON SCHEMA public TO bemi_retention;
     IF to_regclass('public.changes') IS NULL THEN
@@ -76,7 +80,10 @@ BEGIN
         SELECT format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class AS c
         JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
         WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND (
-            c.relname IN ('changes', 'bemi_sink_progress', 'bemi_dead_letters', 'bemi_migrations', 'bemi_seals')
+            c.relname IN (
+                'changes', 'bemi_sink_progress', 'bemi_dead_letters', 'bemi_migrations',
+                'bemi_seals', 'bemi_erasures', 'bemi_erased_changes'
+            )
             OR c.relname LIKE 'bemi\_changes\_%'
         )
     LOOP
@@ -85,6 +92,7 @@ BEGIN
     -- The sink: DESTINATION_DB_USER. It adds rows and moves its own watermark; it can neither
     -- change nor remove what is stored. It reads `changes` to copy the table's form.
     GRANT SELECT, INSERT ON public.changes, public.bemi_seals TO bemi_sink;
+    GRANT SELECT, INSERT ON public.bemi_erasures, public.bemi_erased_changes TO bemi_sink;
     GRANT SELECT, INSERT, UPDATE ON public.bemi_sink_progress TO bemi_sink;
     GRANT SELECT, INSERT ON public.bemi_dead_letters TO bemi_sink;
     GRANT SELECT ON public.bemi_migrations TO bemi_sink;

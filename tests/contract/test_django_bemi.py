@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.change import Change, Operation, join_primary_key
+from schemas.erasure import ERASED
 from schemas.topics import CONTEXT_PREFIX, OWN_TABLES
 from tests.django_site import configure
 
 configure()
 
-from bemi import statements  # noqa: E402
+from bemi import field_values, statements  # noqa: E402
 from bemi.models import BemiChange  # noqa: E402
 from bemi.row_identity import joined_primary_key  # noqa: E402
 
@@ -42,6 +43,10 @@ def test_the_pipelines_own_tables_get_no_trigger() -> None:
 def test_the_model_has_every_column_of_a_change() -> None:
     columns = {field.column for field in BemiChange._meta.concrete_fields}
     assert set(Change.__annotations__) == columns - {"created_at"}
+
+
+def test_what_stands_for_an_erased_value_is_the_same() -> None:
+    assert field_values.ERASED == ERASED
 
 
 @pytest.mark.parametrize(("method", "word"), [("created", "CREATE"), ("updated", "UPDATE")])

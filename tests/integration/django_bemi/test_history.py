@@ -16,6 +16,7 @@ from django.test import modify_settings
 
 import bemi
 from bemi import Bemi
+from bemi.field_values import ERASED
 from bemi.models import BemiChange
 from bemi.revert import RevertConflict
 from tests.fixtures.postgres import Database
@@ -206,6 +207,19 @@ def test_what_was_changed_since_is_a_conflict_and_nothing_is_undone(recorder: Re
             BemiChange.objects.context({"request_id": "r"}).revert(dry_run=dry_run)
         assert [conflict.change.primary_key for conflict in caught.value.conflicts] == [str(two.pk)]
         assert Author.objects.get(pk=one.pk).name == "both"
+
+
+def test_what_was_erased_from_the_trail_is_never_written_back(recorder: Recorder) -> None:
+    author = Author.objects.create(name="one")
+    Author.objects.update(name="two")
+    author.delete()
+    recorder.record()
+    trail = BemiChange.objects.all()
+    trail.updated().update(before={"id": author.id, "name": ERASED})
+    trail.deleted().update(before={"id": ERASED, "name": ERASED})
+    for changes in (trail.updated(), trail.deleted()):
+        with pytest.raises(RevertConflict, match="values of it were erased"):
+            changes.revert()
 
 
 def test_another_column_changed_since_is_no_conflict_and_stays(recorder: Recorder) -> None:

@@ -126,6 +126,8 @@ def test_each_role_can_do_its_job_and_nothing_else(roles: Roles) -> None:
         "DELETE FROM bemi_sink_progress",
         "DELETE FROM bemi_dead_letters",
         "UPDATE bemi_seals SET hash = ''",
+        "DELETE FROM bemi_erasures",
+        "UPDATE bemi_erased_changes SET sealed_at = NULL",
         "SELECT * FROM todo",
         "CREATE TABLE mine ()",
     )
@@ -145,6 +147,18 @@ def test_each_role_can_do_its_job_and_nothing_else(roles: Roles) -> None:
     )
     with closing(roles.connect("bemi_reader")) as reader:
         assert reader.execute("SELECT count(*) FROM changes").fetchone() == (1,)
+    erase = ["bemi-sink", "erase", "--table", "public.todo", "--primary-key", "2"]
+    erase += ["--reason", "a test", "--yes"]
+    refused = roles.start(erase, "bemi_sink")
+    assert refused.wait(SECONDS) == 2, refused.output()
+    assert "permission denied for table changes" in refused.output()
+    erased = roles.start(erase, "bemi_retention")
+    assert erased.wait(SECONDS) == 0, erased.output()
+    # The sink goes on, and knows when it starts again.
+    roles.start(["bemi-sink"], "bemi_sink", BEMI_SINK_SEALS="true")
+    pipeline.execute("INSERT INTO todo VALUES (3, 'tracked')")
+    changes = pipeline.wait_for("todo", 2)
+    assert [change["after"]["task"] for change in changes] == ["[erased]", "tracked"]
 
 
 def test_retention_drops_partitions_and_the_sink_may_not(roles: Roles) -> None:

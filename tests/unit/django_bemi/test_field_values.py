@@ -14,7 +14,7 @@ from django.db import models
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bemi.field_values import UNAVAILABLE, field_values, model_of, python_value
+from bemi.field_values import ERASED, UNAVAILABLE, field_values, model_of, python_value
 from example.todo.models import Task
 
 
@@ -68,8 +68,9 @@ def test_any_duration_comes_back(duration: timedelta) -> None:
     assert python_value(models.DurationField(), text) == duration
 
 
-def test_columns_without_a_field_and_values_that_were_not_sent_are_left_out() -> None:
-    columns = {"id": 1, "title": UNAVAILABLE, "is_completed": True, "dropped": "x"}
+@pytest.mark.parametrize("unknown", [UNAVAILABLE, ERASED])
+def test_columns_without_a_field_and_values_that_are_not_known_are_left_out(unknown: str) -> None:
+    columns = {"id": 1, "title": unknown, "is_completed": True, "dropped": "x"}
     assert field_values(Task, columns) == {"id": 1, "is_completed": True}
 
 
