@@ -215,7 +215,7 @@ def test_what_was_erased_from_the_trail_is_never_written_back(recorder: Recorder
     author.delete()
     recorder.record()
     trail = BemiChange.objects.all()
-    trail.updated().update(before={"id": author.id, "name": ERASED})
+    trail.updated().update(before={"id": author.pk, "name": ERASED})
     trail.deleted().update(before={"id": ERASED, "name": ERASED})
     for changes in (trail.updated(), trail.deleted()):
         with pytest.raises(RevertConflict, match="values of it were erased"):

@@ -101,7 +101,7 @@ def context(text: str) -> Any:
 
 
 EMAIL = column(f"email={SECRET}")
-USER = {"table": "public.user", "primary_key": "7"}
+USER: dict[str, Any] = {"table": "public.user", "primary_key": "7"}
 LONG_AGO, THEN = "2025-01-01T00:00:00Z", "2030-01-01T00:00:00Z"
 SELECTIONS: list[tuple[dict[str, Any], list[int]]] = [
     ({"columns": EMAIL}, [1, 2]),
