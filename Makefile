@@ -4,9 +4,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 # What pyproject.toml has compiled: installed anew when one of them changes.
-COMPILED := $(shell sed -n 's|^    "/\(producer/.*\.py\)",$$|\1|p' pyproject.toml)
+COMPILED := $(shell sed -n 's|^    "/\([a-z_]*/[a-z_]*\.py\)",$$|\1|p' pyproject.toml)
 # The tests of what is compiled: they pass with the sources alone, too.
-BOTH_FORMS := change_events compiled pgoutput pgoutput_properties row_events_properties
+BOTH_FORMS := $(addprefix tests/unit/producer/test_,change_events.py pgoutput.py \
+	pgoutput_properties.py row_events_properties.py) tests/architecture/test_compiled.py \
+	$(addprefix tests/unit/stitcher_stream/test_,change_records.py stitch.py stitch_properties.py)
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
@@ -26,7 +28,7 @@ check: $(INSTALLED) ## Format, lint, types, unit and architecture tests; under a
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(PYTEST) tests/unit tests/architecture
-	BEMI_INTERPRETED=1 $(PYTEST) $(addprefix tests/unit/producer/test_,$(BOTH_FORMS:=.py))
+	BEMI_INTERPRETED=1 $(PYTEST) $(BOTH_FORMS)
 
 faults: $(INSTALLED) ## Kill, cut and restart every part under load, and compare
 	$(PYTEST) tests/faults
@@ -48,7 +50,7 @@ clean-up: ## Remove what `make up` and the tests keep: .bemi with all databases 
 		&& $(BIN)/python -m deploy.local clean; fi
 
 # The stamp is written last, so an installation that was interrupted is done again.
-# A C compiler makes the producer twice as fast; without one it is installed as it is.
+# A C compiler makes the producer twice as fast; without one everything is installed as it is.
 $(INSTALLED): pyproject.toml constraints.txt django_bemi/pyproject.toml $(COMPILED)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and \
 		"Python 3.10 or newer is needed: install it, then make PYTHON=python3.x ...")'
@@ -57,8 +59,8 @@ $(INSTALLED): pyproject.toml constraints.txt django_bemi/pyproject.toml $(COMPIL
 	@compiles=$$($(BIN)/python -c 'import pathlib, shutil, sysconfig; \
 		header = pathlib.Path(sysconfig.get_path("include"), "Python.h"); \
 		print(int(bool(shutil.which("cc")) and header.exists()))'); \
-	[ "$$compiles" = 1 ] || { rm -f producer/*.so *__mypyc*.so; \
-		echo "no C compiler, or no headers of Python (python3-dev): the producer stays interpreted"; }; \
+	[ "$$compiles" = 1 ] || { rm -f */*.so *__mypyc*.so; \
+		echo "no C compiler, or no headers of Python (python3-dev): nothing is compiled"; }; \
 	HATCH_BUILD_HOOK_ENABLE_MYPYC=$$compiles $(BIN)/python -m pip install --quiet \
 		--disable-pip-version-check -c constraints.txt -e '.[dev]' -e ./django_bemi
 	@touch $@
