@@ -68,7 +68,7 @@ class AvroRelation(RelationEvents):
     ) -> None:
         codecs = [_codec(column, options) for column in shape.columns]
         rows = RelationRows(shape, codecs, options.on_conversion_failure)
-        super().__init__(shape, topic, rows, null=_NULL)
+        super().__init__(shape, topic, rows, options, null=_NULL)
         self._written = shape.written
         self._is_whole = len(self._written) == len(shape.columns)
         if options.modes.debezium_values:

@@ -180,7 +180,15 @@ class ChangeEvents:
         op, old_key, key, before, after = event = relation.event(data, text, at)
         table = described.table
         has_moved = old_key is not None and table is not None and key is not None and old_key != key
-        if self._leaves_out and self._is_left_out(described, event, has_moved):
+        if self._leaves_out and (
+            self._skips_all(op, has_moved)
+            or (
+                self._output.skip_messages_without_change
+                and described.identity_is_full
+                and op == "u"
+                and relation.is_unchanged(event, data, at)
+            )
+        ):
             return []
         records = [] if transaction.is_announced else self._announce(transaction)
         transaction.count_event(described.collection)
@@ -328,13 +336,6 @@ class ChangeEvents:
             create = writer.change(relation, transaction, lsn, "c", null, after, now_us)
             records.append((topic, key, create, old_key_header, ANY_PARTITION))
         return records
-
-    def _is_left_out(self, described: _Described, event: Event, has_moved: bool) -> bool:
-        """Tell whether the configuration leaves out the event as a whole."""
-        op, _, _, before, after = event
-        if self._output.skip_messages_without_change and described.identity_is_full:
-            return bool(before == after) or self._skips_all(op, has_moved)
-        return self._skips_all(op, has_moved)
 
     def _skips_all(self, op: str, has_moved: bool) -> bool:
         """Tell whether skipped.operations leaves nothing of an event.

@@ -72,7 +72,7 @@ class ConnectRelation(RelationEvents):
     ) -> None:
         codecs = [_codec(column, options) for column in shape.columns]
         rows = RelationRows(shape, codecs, options.on_conversion_failure)
-        super().__init__(shape, topic, rows, null=None)
+        super().__init__(shape, topic, rows, options, null=None)
         names = [options.adjust_field_name(column.name) for column in shape.columns]
         self._written = [(number, names[number]) for number in shape.written]
         self._key = [(number, names[number]) for number in shape.key]

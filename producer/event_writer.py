@@ -21,7 +21,7 @@ from producer.open_transaction import OpenTransaction
 from producer.pgoutput import LogicalMessage
 from producer.relations import ConversionFailure, RelationRows
 from producer.row_codec import Cells, Text
-from producer.table_shape import TableShape
+from producer.table_shape import ShapedColumn, TableShape
 from schemas.change_id import Lsn
 
 _INSERT, _UPDATE, _DELETE = b"IUD"
@@ -60,7 +60,14 @@ opaque to everybody but the writer. A plain tuple, because a named one takes 0.3
 class RelationEvents(ABC):
     """One relation in one output."""
 
-    def __init__(self, shape: TableShape, topic: str, rows: RelationRows, null: Any) -> None:
+    def __init__(
+        self,
+        shape: TableShape,
+        topic: str,
+        rows: RelationRows,
+        options: WriterOptions,
+        null: Any,
+    ) -> None:
         self.null = null
         """Stands for a row that is not there."""
         self.shape = shape
@@ -70,6 +77,11 @@ class RelationEvents(ABC):
         self.rows = rows
         self.invented: Cells = ()
         """What Debezium writes for each column that was not sent; empty where null is written."""
+        self._with_replaced_null = (
+            tuple(number for number in shape.written if _replaces_null(shape.columns[number]))
+            if options.replace_null_with_default
+            else ()
+        )
 
     def event(self, data: bytes, text: Text, at: int) -> Event:
         """Return what the row message that begins at `at` says."""
@@ -87,6 +99,17 @@ class RelationEvents(ABC):
             old, is_full = self.rows.deleted(data, text, at)
             return "d", None, self.old_key(old, is_full), self.before(old, is_full), self.null
         raise MalformedMessage(f"no row message begins with {data[at : at + 1]!r}")
+
+    def is_unchanged(self, event: Event, data: bytes, at: int) -> bool:
+        """Tell whether a row message with its event left the columns that are written as they were.
+
+        Of a whole old row only. A NULL that is written as the default is not equal to the default.
+        """
+        _, _, _, before, after = event
+        if before != after:
+            return False
+        columns = self._with_replaced_null
+        return not columns or self.rows.have_same_nulls(data, at, columns)
 
     @abstractmethod
     def key(self, cells: Cells) -> Any:
@@ -110,6 +133,16 @@ class RelationEvents(ABC):
             return cells
         columns = zip(self.shape.columns, cells, self.invented, strict=True)
         return tuple(cell if column.is_identity else other for column, cell, other in columns)
+
+
+def _replaces_null(column: ShapedColumn) -> bool:
+    schema, rule = column.schema, column.rule
+    return (
+        schema is not None
+        and schema.optional
+        and schema.default is not None
+        and (rule is None or rule.of_null is None)
+    )
 
 
 class EventWriter(Protocol):

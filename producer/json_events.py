@@ -59,7 +59,7 @@ class JsonRelation(RelationEvents):
     def __init__(self, shape: TableShape, topic: str, options: WriterOptions) -> None:
         codecs = [_codec(column, options) for column in shape.columns]
         rows = RelationRows(shape, codecs, options.on_conversion_failure)
-        super().__init__(shape, topic, rows, null="null")
+        super().__init__(shape, topic, rows, options, null="null")
         self.place = place_of(shape.pg_schema, shape.table)
         names = [_text(options.adjust_field_name(column.name)) for column in shape.columns]
         row = JsonFields(tuple((names[number], number) for number in shape.written))

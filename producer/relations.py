@@ -81,6 +81,15 @@ class RelationRows:
             raise self._malformed(data, at)
         return cells, tag == _OLD
 
+    def have_same_nulls(self, data: bytes, at: int, columns: Sequence[int]) -> bool:
+        """Tell whether an Update with a whole old row has NULL in the same of these columns.
+
+        The message was read before.
+        """
+        old, end = _nulls(data, at + ROW_AT + 1)
+        new, _ = _nulls(data, end + 1)
+        return all(old[number] == new[number] for number in columns)
+
     def from_texts(self, texts: Sequence[bytes | None]) -> Cells:
         """Return the cells of a row that was read by a query, its columns in the same order."""
         return tuple(
@@ -151,3 +160,15 @@ class RelationRows:
             f"a row message of {len(data)} bytes is no row of "
             f"{self.shape.pg_schema}.{self.shape.table} as it was described, from byte {at} on"
         )
+
+
+def _nulls(data: bytes, at: int) -> tuple[list[bool], int]:
+    """Return which columns of the row that begins at `at` are NULL, and where it ends."""
+    count = int.from_bytes(data[at : at + 2], "big")
+    at += 2
+    nulls = []
+    for _ in range(count):
+        kind = data[at]
+        nulls.append(kind == _NULL)
+        at += 5 + _UINT32(data, at + 1)[0] if kind == _TEXT else 1
+    return nulls, at

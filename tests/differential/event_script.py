@@ -85,7 +85,7 @@ _TABLES = (
     " flag boolean NOT NULL DEFAULT true, day date, doc jsonb, secret text, mail varchar(60))",
     "CREATE TABLE two_keys (b int, v text, a text, PRIMARY KEY (a, b))",
     "CREATE TABLE text_key (id text PRIMARY KEY)",
-    "CREATE TABLE nested (id int PRIMARY KEY, v text[])",
+    "CREATE TABLE nested (id int PRIMARY KEY, v text[], note text DEFAULT 'none')",
     "ALTER TABLE nested REPLICA IDENTITY FULL",
     "CREATE TABLE numbers_key (amount numeric(7,2), small numeric(9,8), ratio real, v text,"
     " PRIMARY KEY (amount, small, ratio))",
@@ -148,6 +148,9 @@ _CHANGES = (
     "UPDATE text_key SET id = E'another\\nline'",
     "INSERT INTO nested VALUES (1, '{{a,b},{c,d}}'), (2, '{a}')",
     "UPDATE nested SET v = v",
+    "UPDATE nested SET note = NULL",
+    "UPDATE nested SET note = NULL",
+    "UPDATE nested SET note = 'none'",
     "INSERT INTO numbers_key VALUES (1.50, 0.00000012, 1.5), (0, -0.5, 'NaN'), (-7, 0, 'Infinity')",
     "UPDATE numbers_key SET amount = amount + 100",
     "DELETE FROM numbers_key",

@@ -40,6 +40,7 @@ class Row(NamedTuple):
 
 
 ROWS = b"IUD"
+DEBEZIUMS = ValueModes(debezium_values=True)
 TYPES = {oid: TypeFacts(oid, "pg_catalog", name) for oid, name in {23: "int4", 25: "text"}.items()}
 
 
@@ -450,6 +451,27 @@ def test_an_update_that_changes_nothing_is_left_out_only_if_asked_for() -> None:
     assert on("p.public.todo", Stream().transaction(update))
     stream = Stream(Output(skip_messages_without_change=True))
     assert on("p.public.todo", stream.transaction(update)) == []
+
+
+def test_a_null_that_is_written_as_the_default_is_no_default() -> None:
+    stream = Stream(
+        Output(skip_messages_without_change=True), replace_null_with_default=True, modes=DEBEZIUMS
+    )
+    stream.describe(
+        wire.relation(TODO, "public", "todo", COLUMNS, "f"),
+        ("id",),
+        columns={"task": CatalogColumn(default_expression="'a'::text")},
+    )
+    default: wire.TupleData = [b"1", b"a"]
+    null: wire.TupleData = [b"1", None]
+    for before, after in ((default, null), (null, default)):
+        (record,) = on("p.public.todo", stream.transaction(wire.update(TODO, before, after)))
+        assert record.value is not None
+        event = json.loads(record.value)
+        assert event["before"] == event["after"] == {"id": 1, "task": "a"}
+    for row in (default, null):
+        records = stream.transaction(wire.update(TODO, row, row))
+        assert on("p.public.todo", records) == []
 
 
 def test_messages_of_other_prefixes_stay_off_their_topic_but_not_off_wal() -> None:
