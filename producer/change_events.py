@@ -118,10 +118,13 @@ class ChangeEvents:
         `wal_shape` is its shape in the value modes of `.wal`, where those differ.
         """
         topic = self._topics.table(shape.pg_schema, shape.table)
-        table = None if self._tables is None else self._tables.relation(shape, topic)
-        wal = table
-        if not self._is_shared:
-            wal = None if self._wal is None else self._wal.relation(wal_shape or shape, topic)
+        table = wal = None
+        # The sink's own tables are in no topic, and in no schema registry.
+        if not shape.is_own:
+            table = None if self._tables is None else self._tables.relation(shape, topic)
+            wal = table
+            if not self._is_shared:
+                wal = None if self._wal is None else self._wal.relation(wal_shape or shape, topic)
         collection = f"{shape.pg_schema}.{shape.table}"
         self._relations[shape.oid] = _Described(
             collection, shape.is_own, shape.identity_is_full, table, wal

@@ -68,3 +68,5 @@ def configure_logs(level: str, log_format: LogFormat = "text", stage: str = "") 
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(stage) if log_format == "json" else TextFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # A line for each request to a schema registry is of use to nobody.
+    logging.getLogger("httpx2").setLevel(logging.WARNING)

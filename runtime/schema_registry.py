@@ -30,6 +30,7 @@ TIMEOUT_SECONDS: Final = 10.0
 _NOT_ALLOWED: Final = (401, 403)
 _INCOMPATIBLE: Final = 409
 _NOT_FOUND: Final = 404
+_INVALID: Final = 422
 _BUSY: Final = (408, 429)
 
 
@@ -51,6 +52,10 @@ class SchemaNotRegistered(Stop):
 
 class SchemaIncompatible(Stop):
     """The registry refuses a table's new schema, because consumers of the old could not read it."""
+
+
+class SchemaInvalid(Stop):
+    """The registry takes a schema for none of Avro."""
 
 
 class ConfluentRegistry:
@@ -124,6 +129,11 @@ class ConfluentRegistry:
                 f"the registry does not have the schema of {subject}"
                 + (f" ({changes})" if changes else "")
                 + "; register it, or set auto.register.schemas to true"
+            )
+        if status == _INVALID:
+            return SchemaInvalid(
+                f"the registry takes the schema of {subject} for no valid one: {text}. "
+                "docs/debezium.md names a registry that does so with valid schemas"
             )
         return RegistryMisconfigured(
             f"{self._settings.address} answers {status} for {subject}: {text}; "

@@ -14,13 +14,14 @@ from pathlib import Path
 
 from deploy.local.jars import DEBEZIUM_POM, KAFKA_POM, fetch_jars
 from deploy.local.kafka import LOG_SETTINGS
+from deploy.local.registry import REGISTRY_POM
 from tests.compose.engine import Engine
 
 FOLDER = Path(__file__).parent / "stand_ins"
 JARS = {
     "kafka": KAFKA_POM,
     "connect": DEBEZIUM_POM,
-    "apicurio-registry": FOLDER / "apicurio-registry" / "pom.xml",
+    "apicurio-registry-kafkasql": REGISTRY_POM,
 }
 LABEL = "bemi.stand-in"
 BASE = re.compile(r"^FROM (bemi-stand-in/(\w+))$", re.MULTILINE)

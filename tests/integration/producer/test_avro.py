@@ -30,6 +30,7 @@ from runtime.schema_registry import (
     RegistryNotPermitted,
     RegistryUnavailable,
     SchemaIncompatible,
+    SchemaInvalid,
     SchemaNotRegistered,
 )
 from tests.fixtures.kafka import KafkaBroker
@@ -211,6 +212,13 @@ def test_a_server_that_is_no_registry_is_refused(
     other = registry(registry_server.url.replace("/apis/ccompat/v7", "/health"))
     with pytest.raises(RegistryMisconfigured, match="/health"):
         other.id_of(f"{topic}-value", avro_json(envelope(topic, ID)))
+
+
+def test_what_the_registry_takes_for_no_schema_is_told_by_its_subject(
+    registry_server: LocalRegistry, registry: Connect, topic: str
+) -> None:
+    with pytest.raises(SchemaInvalid, match=f"{topic}-value"):
+        registry(registry_server.url).id_of(f"{topic}-value", '{"type": "nothing"}')
 
 
 def test_a_registry_with_a_password_is_used_with_it_only(
