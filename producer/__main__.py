@@ -24,7 +24,7 @@ from producer.settings import CONFIG_FILE, ProducerSettings
 from producer.slot_metrics import SlotCollector
 from producer.status.command import status_command
 from runtime.health import Health
-from runtime.kafka_topics import admin_client
+from runtime.kafka_client import Admin
 from runtime.logs import configure_logs
 from runtime.service import collect_garbage_less_often, exit_on_stop, run
 from runtime.watching import watched
@@ -69,7 +69,7 @@ def run_command(settings: ProducerSettings) -> None:
     health, metrics = Health(settings.health_stalled_seconds), ProducerMetrics()
     slot = SlotCollector(partial(connect_observer, settings), settings.slot_name)
     metrics.ask(slot)
-    admin = admin_client(kafka_client(settings))
+    admin = Admin(kafka_client(settings))
     with exit_on_stop(), closing(slot), watched(settings, metrics, health, admin):
         sys.exit(run(lambda stopping: capture(settings, stopping, metrics, health), health))
 

@@ -15,7 +15,9 @@ from producer.source import WantedSource
 from producer.source_state import OPERATIONS
 from producer.sql_connection import Connection, connect
 from producer.start_checks import GapPolicy, OffsetMismatchStrategy
+from runtime import postgres
 from runtime.errors import Stop
+from runtime.kafka_client import client_settings
 from runtime.registry_settings import RegistrySettings
 from runtime.settings import InvalidSettings
 
@@ -94,14 +96,14 @@ def signal_table(settings: ProducerSettings) -> SignalTable:
 
 
 def kafka_client(settings: ProducerSettings) -> dict[str, Any]:
-    """Return librdkafka's configuration of the connection to the brokers."""
-    return {
-        **{
-            name: value
-            for name, value in settings.kafka_properties.items()
-            if name.startswith(("security.", "sasl.", "ssl.", "client.", "socket."))
-        },
-        "bootstrap.servers": settings.kafka_bootstrap_servers,
+    """Return librdkafka's configuration of the connection to the brokers.
+
+    What only librdkafka has a name for goes before the settings that all stages have.
+    """
+    return client_settings(settings) | {
+        name: value
+        for name, value in settings.kafka_properties.items()
+        if name.startswith(("security.", "sasl.", "ssl.", "client.", "socket."))
     }
 
 
@@ -150,17 +152,8 @@ def _confluent_registry(settings: ProducerSettings) -> Registry:
 
 def connection_parameters(settings: ProducerSettings, purpose: str) -> dict[str, Any]:
     """Return libpq's parameters of a connection; `purpose` shows in pg_stat_activity."""
-    parameters: dict[str, Any] = {
-        "host": settings.db_host,
-        "port": settings.db_port,
-        "dbname": settings.db_name,
-        "user": settings.db_user,
-        "password": settings.db_password.get_secret_value() or None,
-        "sslmode": settings.db_sslmode,
-        "sslcert": settings.database_sslcert or None,
-        "sslkey": settings.database_sslkey or None,
-        "sslpassword": settings.database_sslpassword.get_secret_value() or None,
-        "sslrootcert": settings.database_sslrootcert or None,
+    return {
+        **postgres.connection_parameters(settings),
         "application_name": f"bemi-producer {purpose}",
         "client_encoding": "UTF8",
         "connect_timeout": CONNECT_SECONDS,
@@ -170,7 +163,6 @@ def connection_parameters(settings: ProducerSettings, purpose: str) -> dict[str,
         "keepalives_count": 3,
         "tcp_user_timeout": 30_000,
     }
-    return {name: value for name, value in parameters.items() if value is not None}
 
 
 def _stream_parameters(text: str) -> dict[str, str]:

@@ -10,12 +10,11 @@ Stop   WalLevelNotLogical, UnsupportedServer, UnsupportedEncoding, NotPermitted,
 
 from __future__ import annotations
 
-import re
-
 import psycopg
 from psycopg import errors as sqlstate
 
 from runtime.errors import Retry, StageError, Stop
+from runtime.postgres import refusal_advice
 
 
 class ConnectionLost(Retry):
@@ -46,7 +45,7 @@ class UnsupportedEncoding(Stop):
 
 
 class NotPermitted(Stop):
-    """The role lacks a right that the producer needs."""
+    """The server does not let the producer in, or the role lacks a right that it needs."""
 
 
 class SourceRefused(Stop):
@@ -125,8 +124,6 @@ ACCEPT_GAP = (
     "BEMI_PRODUCER_ACCEPT_GAP=true"
 )
 
-_NO_SUCH_DATABASE = re.compile(r'FATAL: +database ".*" does not exist')
-
 
 def from_psycopg(error: psycopg.Error) -> StageError:
     """Return what a database error means to the producer.
@@ -157,10 +154,8 @@ def from_psycopg(error: psycopg.Error) -> StageError:
     if isinstance(error, sqlstate.UndefinedObject) and "replication slot" in text:
         return SlotMissing(f"{text}: it was dropped, so changes since are missing; {ACCEPT_GAP}")
     # A failed log-in reaches the client as a message without a SQLSTATE.
-    if "password authentication failed" in text or "no password supplied" in text:
-        return NotPermitted(f"{text}; check DB_USER and DB_PASSWORD")
-    if _NO_SUCH_DATABASE.search(text):
-        return NotPermitted(f"{text}; check DB_NAME")
+    if error.sqlstate is None and (advice := refusal_advice(text, "DB_")) is not None:
+        return NotPermitted(f"{text}; {advice}")
     if (error.sqlstate or "")[:2] in _REFUSALS:
         return SourceRefused(f"{text}; the server would refuse it again")
     return ConnectionLost(text)

@@ -26,7 +26,6 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
     ConfigResource,
     ResourceType,
 )
@@ -35,10 +34,9 @@ from producer.errors import DeliveryFailed, OffsetsNotCompacted, OffsetsUnreadab
 from producer.progress import STORE_SECONDS, StoredProgress
 from producer.source_state import StoredOffset
 from runtime.errors import StageError
+from runtime.kafka_client import Admin, BrokersUnreachable
 from runtime.kafka_topics import (
-    BrokersUnreachable,
     TopicSpec,
-    admin_client,
     ensure_topics,
     partition_count,
 )
@@ -101,7 +99,7 @@ class OffsetStore:
 
         `client` is librdkafka's configuration of the connection: servers, security.
         """
-        admin = admin_client(client)
+        admin = Admin(client)
         if partition_count(admin, topic) is None:
             ensure_topics(admin, [TopicSpec(topic, 1, TOPIC_CONFIG)])
             log.info("no offset is stored yet in %s", topic)
@@ -232,7 +230,7 @@ def publication_key(slot_name: str) -> str:
     return f"publication/{slot_name}"
 
 
-def _check_compacted(admin: AdminClient, topic: str) -> None:
+def _check_compacted(admin: Admin, topic: str) -> None:
     resource = ConfigResource(ResourceType.TOPIC, topic)
     try:
         answer = admin.describe_configs([resource], request_timeout=REQUEST_SECONDS)[resource]

@@ -7,7 +7,8 @@ import logging
 from producer.assembly import Assembly
 from producer.connections import kafka_client
 from producer.settings import ProducerSettings
-from runtime.kafka_topics import admin_client, ensure_topics, is_empty, partition_count
+from runtime.kafka_client import Admin
+from runtime.kafka_topics import ensure_topics, is_empty, partition_count
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ class PipelineTopics:
         self._settings = settings
         self._names = assembly.topics
         self._specs = assembly.topic_specs
-        self._admin = admin_client(kafka_client(settings))
+        self._admin = Admin(kafka_client(settings))
         self._tables: set[str] = set()
         self._wal_partitions = partition_count(self._admin, self._names.wal)
 

@@ -19,17 +19,24 @@ from producer.configuration.assignment import assign
 from producer.configuration.config_providers import resolve
 from producer.configuration.configuration_file import read_properties
 from producer.configuration.delivery import DeliverySettings
-from producer.configuration.property import ENVIRONMENT, Adopted, Property, variable_of
+from producer.configuration.property import ENVIRONMENT, OWN, Adopted, Property, variable_of
 from producer.configuration.snapshots import SnapshotSettings
 from producer.configuration.source import SourceSettings
 from producer.configuration.tables import TableSettings
 from producer.configuration.values import ValueSettings
+from runtime.kafka_settings import KafkaSettings
 from runtime.settings import Given, InvalidSettings, SourceDatabase
 
 CONFIG_FILE = "BEMI_PRODUCER_CONFIG_FILE"
 
 SHARED: dict[str, Property] = {
     "kafka_bootstrap_servers": Property("bootstrap.servers"),
+    **{
+        # A file says these by the names of the Java client: see configuration.kafka_client.
+        name: Property(f"{OWN}{name.replace('_', '.')}")
+        for name in KafkaSettings.model_fields
+        if name != "kafka_bootstrap_servers"
+    },
     "topic_prefix": Property("topic.prefix", required=True),
     "kafka_max_message_bytes": Property("bemi.kafka.max.message.bytes"),
     "log_level": Property("bemi.log.level"),
@@ -42,6 +49,10 @@ SHARED: dict[str, Property] = {
     "db_user": Property("database.user", required=True),
     "db_password": Property("database.password"),
     "db_sslmode": Property("database.sslmode"),
+    "db_sslrootcert": Property("database.sslrootcert"),
+    "db_sslcert": Property("database.sslcert"),
+    "db_sslkey": Property("database.sslkey"),
+    "db_sslpassword": Property("database.sslpassword"),
 }
 """The properties behind the settings that the producer has in common with other stages."""
 

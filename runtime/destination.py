@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import AliasChoices, Field, SecretStr
 
-from runtime.settings import SettingsT, StageSettings
+from runtime.settings import SSLMODES, SettingsT, StageSettings
 
 
 class DestinationDatabase(StageSettings):
@@ -49,7 +49,29 @@ class DestinationDatabase(StageSettings):
     db_sslmode: str = Field(
         "prefer",
         validation_alias=AliasChoices("DESTINATION_DB_SSLMODE", "DB_SSLMODE"),
+        pattern=SSLMODES,
         description="libpq's sslmode for the destination.",
+    )
+    db_sslrootcert: str = Field(
+        "",
+        validation_alias=AliasChoices("DESTINATION_DB_SSLROOTCERT", "DB_SSLROOTCERT"),
+        description="File with the certificates that the server's is checked by (libpq's "
+        "sslrootcert); `system` for those of the system.",
+    )
+    db_sslcert: str = Field(
+        "",
+        validation_alias=AliasChoices("DESTINATION_DB_SSLCERT", "DB_SSLCERT"),
+        description="File with the client's certificate (libpq's sslcert).",
+    )
+    db_sslkey: str = Field(
+        "",
+        validation_alias=AliasChoices("DESTINATION_DB_SSLKEY", "DB_SSLKEY"),
+        description="File with its key, PEM or DER, which nobody else may read (libpq's sslkey).",
+    )
+    db_sslpassword: SecretStr = Field(
+        SecretStr(""),
+        validation_alias=AliasChoices("DESTINATION_DB_SSLPASSWORD", "DB_SSLPASSWORD"),
+        description="Password of that key (libpq's sslpassword); also by a file.",
     )
 
     @classmethod

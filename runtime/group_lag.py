@@ -17,11 +17,11 @@ from threading import Lock
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from runtime.kafka_topics import BrokersUnreachable
+from runtime.errors import StageError
+from runtime.kafka_client import Admin, ConnectionErrors
 
 REQUEST_SECONDS = 3.0
 
@@ -55,6 +55,7 @@ class GroupLag:
         self._topic = topic
         self._group = group
         self._lock = Lock()
+        self._errors = ConnectionErrors()
         self._consumer = Consumer(
             {
                 **client,
@@ -62,13 +63,14 @@ class GroupLag:
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
                 "log_level": 0,
+                "error_cb": self._errors,
             }
         )
 
     def ask(self, seconds: float = REQUEST_SECONDS) -> dict[int, PartitionLag]:
         """Return the lag of each partition; nothing where there is no such topic.
 
-        Raises BrokersUnreachable.
+        Raises BrokersUnreachable or BrokersRefuse.
         """
         with self._lock:
             try:
@@ -87,9 +89,9 @@ class GroupLag:
                     for place in places
                 }
             except KafkaException as error:
-                raise BrokersUnreachable(
-                    f"cannot read how far group {self._group} is: {error}"
-                ) from error
+                self._consumer.poll(0)
+                what = f"cannot read how far group {self._group} is"
+                raise self._errors.failure(what, error) from error
         return {
             partition: PartitionLag(first, end, committed.get(partition))
             for partition, (first, end) in sorted(edges.items())
@@ -121,7 +123,7 @@ class GroupLagCollector:
         try:
             for partition, lag in self._lag.ask().items():
                 family.add_metric([self._topic, str(partition)], lag.records)
-        except BrokersUnreachable:
+        except StageError:
             return [self._family()]
         return [family]
 
@@ -133,10 +135,10 @@ class GroupLagCollector:
         )
 
 
-def brokers_check(admin: AdminClient) -> str | None:
+def brokers_check(admin: Admin) -> str | None:
     """Return why the brokers cannot be used, None where they answer; for Health."""
     try:
-        admin.list_topics(timeout=REQUEST_SECONDS)
-    except KafkaException as error:
-        return f"no broker answers: {error}"
+        admin.metadata(REQUEST_SECONDS)
+    except StageError as error:
+        return str(error)
     return None

@@ -7,15 +7,15 @@ the brokers' default limits, and those refuse a row of 5 MB.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
-from runtime.errors import Retry, Stop
+from runtime.errors import Stop
+from runtime.kafka_client import Admin, BrokersUnreachable
 
 REQUEST_TIMEOUT_SECONDS = 30.0
 
@@ -24,10 +24,6 @@ log = logging.getLogger(__name__)
 
 class WrongPartitionCount(Stop):
     """A topic has another number of partitions than it must have."""
-
-
-class BrokersUnreachable(Retry):
-    """No Kafka broker answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +36,14 @@ class TopicSpec:
     replication_factor: int = -1
 
 
-def admin_client(configuration: Mapping[str, Any]) -> AdminClient:
-    """Return a client for the requests below; it writes nothing into the log by itself.
-
-    Its requests raise what fails, and nobody polls it, which is what its lines would wait for.
-    """
-    return AdminClient({**configuration, "log_level": 0})
-
-
 def partition_count(
-    admin: AdminClient, topic: str, timeout_seconds: float = REQUEST_TIMEOUT_SECONDS
+    admin: Admin, topic: str, timeout_seconds: float = REQUEST_TIMEOUT_SECONDS
 ) -> int | None:
-    """Return how many partitions the topic has, or None where there is no such topic."""
-    try:
-        # Asking for one topic by name would make it, on brokers that make topics by themselves.
-        metadata = admin.list_topics(timeout=timeout_seconds)
-    except KafkaException as error:
-        raise BrokersUnreachable(f"cannot read the topics of the brokers: {error}") from error
-    found = metadata.topics.get(topic)
+    """Return how many partitions the topic has, or None where there is no such topic.
+
+    Raises as Admin.metadata does.
+    """
+    found = admin.metadata(timeout_seconds).topics.get(topic)
     if found is None or found.error is not None:
         return None
     return len(found.partitions)

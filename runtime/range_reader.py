@@ -8,15 +8,15 @@ ranges were made.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.cimpl import Message
 
-from runtime.errors import Retry, Stop
-from runtime.kafka_topics import BrokersUnreachable
+from runtime.errors import StageError, Stop
+from runtime.kafka_client import ConnectionErrors, cluster_metadata
 from runtime.topic_ranges import OffsetRange, PartitionEdges, Place, RangeNotThere, moments, ranges
 
 REQUEST_TIMEOUT_SECONDS = 10.0
@@ -60,14 +60,16 @@ class RangeReader:
     """
 
     def __init__(
-        self, bootstrap_servers: str, topic: str, max_message_bytes: int, client_id: str
+        self, client: Mapping[str, Any], topic: str, max_message_bytes: int, client_id: str
     ) -> None:
+        """`client` is librdkafka's configuration of the connection; nothing is connected yet."""
         self.topic = topic
+        self._errors = ConnectionErrors()
         self._open: dict[int, OffsetRange] = {}
         self._next: dict[int, int] = {}
         self._consumer = Consumer(
             {
-                "bootstrap.servers": bootstrap_servers,
+                **client,
                 "client.id": client_id,
                 # Demanded by the client, and never told to the brokers without a commit.
                 "group.id": client_id,
@@ -82,6 +84,7 @@ class RangeReader:
                     max_message_bytes + FETCH_MAX_BYTES + 1024 * 1024, MAX_RECEIVE_BYTES
                 ),
                 "log_level": 2,
+                "error_cb": self._errors,
             },
             logger=log,
         )
@@ -99,8 +102,8 @@ class RangeReader:
 
     def edges(self, at: Iterable[int] = ()) -> dict[int, PartitionEdges]:
         """Return what each partition holds now, and where the moments (ms) fall in it."""
+        metadata = cluster_metadata(self._consumer, self._errors, REQUEST_TIMEOUT_SECONDS)
         try:
-            metadata = self._consumer.list_topics(self.topic, timeout=REQUEST_TIMEOUT_SECONDS)
             found = metadata.topics.get(self.topic)
             if found is not None and found.error is not None and found.error.code() in REFUSALS:
                 raise ReadingRefused(
@@ -125,7 +128,7 @@ class RangeReader:
                     offset = end if answer.offset < 0 else answer.offset
                     offsets[answer.partition][moment] = min(offset, end)
         except KafkaException as error:
-            raise _request_failed(self.topic, error) from error
+            raise _request_failed(self.topic, error, self._errors) from error
         return {
             partition: PartitionEdges(first, end, offsets[partition])
             for partition, (first, end) in ends.items()
@@ -168,7 +171,7 @@ class RangeReader:
             if messages and max_records > 1:
                 messages += self._consumer.consume(max_records - 1, 0)
         except KafkaException as error:
-            raise _request_failed(self.topic, error) from error
+            raise _request_failed(self.topic, error, self._errors) from error
         records = []
         for message in messages:
             partition = cast("int", message.partition())
@@ -211,15 +214,17 @@ class RangeReader:
 
 
 def committed_offsets(
-    bootstrap_servers: str, group: str, topic: str, partitions: Iterable[int]
+    client: Mapping[str, Any], group: str, topic: str, partitions: Iterable[int]
 ) -> dict[int, int]:
     """Return how far a group has come in a topic, by partition; 0 where it never committed."""
-    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": group, "log_level": 2})
+    errors = ConnectionErrors()
+    consumer = Consumer({**client, "group.id": group, "log_level": 2, "error_cb": errors})
     asked = [TopicPartition(topic, partition) for partition in partitions]
     try:
         answers = consumer.committed(asked, timeout=REQUEST_TIMEOUT_SECONDS)
     except KafkaException as error:
-        raise _request_failed(topic, error) from error
+        consumer.poll(0)
+        raise _request_failed(topic, error, errors) from error
     finally:
         consumer.close()
     return {answer.partition: max(answer.offset, 0) for answer in answers}
@@ -238,7 +243,7 @@ def _record(message: Message) -> KafkaRecord:
     )
 
 
-def _request_failed(topic: str, error: KafkaException) -> Stop | Retry:
+def _request_failed(topic: str, error: KafkaException, errors: ConnectionErrors) -> StageError:
     if error.args[0].code() in REFUSALS:
         return ReadingRefused(f"the brokers refuse to let {topic} be read: {error}")
-    return BrokersUnreachable(f"cannot read the state of topic {topic}: {error}")
+    return errors.failure(f"cannot read the state of topic {topic}", error)

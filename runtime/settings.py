@@ -17,7 +17,10 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from runtime.errors import Stop
+from runtime.kafka_settings import KafkaSettings
+from runtime.kafka_settings import problems as kafka_problems
 
+SSLMODES = "^(disable|allow|prefer|require|verify-ca|verify-full)$"
 SettingsT = TypeVar("SettingsT", bound="StageSettings")
 
 
@@ -33,7 +36,7 @@ class Given:
     value: Any
 
 
-class StageSettings(BaseSettings):
+class StageSettings(KafkaSettings):
     """What every stage is told. Frozen; only `from_environ` makes one."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -46,11 +49,6 @@ class StageSettings(BaseSettings):
         "BEMI_HEALTH_",
     )
 
-    kafka_bootstrap_servers: str = Field(
-        "127.0.0.1:9092",
-        validation_alias="BEMI_KAFKA_BOOTSTRAP_SERVERS",
-        description="Kafka brokers, `host:port`, separated by commas.",
-    )
     topic_prefix: str = Field(
         "bemi",
         validation_alias="BEMI_TOPIC_PREFIX",
@@ -162,7 +160,7 @@ class StageSettings(BaseSettings):
         """Return the settings made of what was given, over other defaults than the fields' own."""
         values = {attribute: given_value.value for attribute, given_value in given.items()}
         try:
-            return cls(**{**(defaults or {}), **values})
+            settings = cls(**{**(defaults or {}), **values})
         except ValidationError as error:
             attributes = {
                 name: attribute
@@ -176,6 +174,11 @@ class StageSettings(BaseSettings):
                 reason = problem["msg"].removeprefix("Value error, ")
                 problems.append(f"{name}: {reason}" if name else reason)
             raise InvalidSettings(f"cannot use the settings: {'; '.join(problems)}") from None
+        # What a configuration made for another client says of Kafka may be about other connections.
+        own = [attribute for attribute in given if given[attribute].name.startswith("BEMI_")]
+        if problems := kafka_problems(settings, own):
+            raise InvalidSettings(f"cannot use the settings: {'; '.join(problems)}")
+        return settings
 
 
 def _read_secret(name: str, path: str) -> str:
@@ -210,6 +213,28 @@ class SourceDatabase(StageSettings):
     db_sslmode: str = Field(
         "prefer",
         validation_alias="DB_SSLMODE",
-        pattern="^(disable|allow|prefer|require|verify-ca|verify-full)$",
+        pattern=SSLMODES,
         description="libpq's sslmode for the tracked database.",
+    )
+    db_sslrootcert: str = Field(
+        "",
+        validation_alias="DB_SSLROOTCERT",
+        description="File with the certificates that the server's is checked by (libpq's "
+        "sslrootcert); `system` for those of the system.",
+    )
+    db_sslcert: str = Field(
+        "",
+        validation_alias="DB_SSLCERT",
+        description="File with the client's certificate (libpq's sslcert).",
+    )
+    db_sslkey: str = Field(
+        "",
+        validation_alias="DB_SSLKEY",
+        description="File with its key, PEM or DER, which nobody else may read (libpq's sslkey). A "
+        "PKCS-12 file, as Debezium's driver also reads, has to be converted.",
+    )
+    db_sslpassword: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="DB_SSLPASSWORD",
+        description="Password of that key (libpq's sslpassword); also by a file.",
     )

@@ -15,7 +15,7 @@ from runtime.metrics import StageMetrics
 from runtime.settings import StageSettings
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient
+    from runtime.kafka_client import Admin
 
 CHECK_KEPT_SECONDS = 3.0
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def watched(
-    settings: StageSettings, metrics: StageMetrics, health: Health, admin: AdminClient
+    settings: StageSettings, metrics: StageMetrics, health: Health, admin: Admin
 ) -> Iterator[None]:
     """Serve what the settings ask for while the block runs; nothing where they ask for nothing.
 

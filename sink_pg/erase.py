@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import sql
 
+from runtime.kafka_client import client_settings
 from runtime.progress_bar import ProgressBar
 from runtime.range_reader import RangeReader, TopicMissing
 from schemas.erasure import ErasedChange, Erasure, ErasureRecord, Part
@@ -186,7 +187,7 @@ def changes_on_the_way(settings: SinkSettings, connection: Connection) -> int:
     rows: Iterable[Any] = connection.execute(statement("progress_of_topic"), {"topic": topic})
     stored = {partition: next_offset for partition, next_offset, *_ in rows}
     with RangeReader(
-        settings.kafka_bootstrap_servers, topic, settings.kafka_max_message_bytes, "bemi-erase"
+        client_settings(settings), topic, settings.kafka_max_message_bytes, "bemi-erase"
     ) as reader:
         try:
             edges = reader.edges()

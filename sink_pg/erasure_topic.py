@@ -13,13 +13,8 @@ from confluent_kafka import KafkaException, Producer
 from confluent_kafka.cimpl import Message
 
 from runtime.errors import Stop
-from runtime.kafka_topics import (
-    BrokersUnreachable,
-    TopicSpec,
-    admin_client,
-    ensure_topics,
-    partition_count,
-)
+from runtime.kafka_client import Admin, BrokersUnreachable, client_settings
+from runtime.kafka_topics import TopicSpec, ensure_topics, partition_count
 from runtime.range_reader import RangeReader, TopicMissing
 from runtime.topic_ranges import OffsetRange
 from schemas.erasure import ErasureRecord, parse_erasure
@@ -44,8 +39,8 @@ class ErasureTopic:
         self._producer: Producer | None = None
 
     def make(self) -> None:
-        """Make the topic where it is missing; raises BrokersUnreachable."""
-        admin = admin_client({"bootstrap.servers": self._settings.kafka_bootstrap_servers})
+        """Make the topic where it is missing; raises as Admin.metadata does."""
+        admin = Admin(client_settings(self._settings))
         if partition_count(admin, self.name, ANSWER_SECONDS) is None:
             ensure_topics(admin, [TopicSpec(self.name, 1, TOPIC_CONFIG)])
 
@@ -57,7 +52,7 @@ class ErasureTopic:
         if self._producer is None:
             self._producer = Producer(
                 {
-                    "bootstrap.servers": self._settings.kafka_bootstrap_servers,
+                    **client_settings(self._settings),
                     "client.id": "bemi-sink-erase",
                     "acks": "all",
                     "enable.idempotence": True,
@@ -95,7 +90,7 @@ class ErasureTopic:
         settings = self._settings
         records = []
         with RangeReader(
-            settings.kafka_bootstrap_servers,
+            client_settings(settings),
             self.name,
             settings.kafka_max_message_bytes,
             "bemi-erasures",

@@ -25,7 +25,12 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from confluent_kafka.cimpl import Message
 
 from runtime.errors import Retry, StageError
-from runtime.kafka_topics import BrokersUnreachable
+from runtime.kafka_client import (
+    BrokersUnreachable,
+    ConnectionErrors,
+    client_settings,
+    cluster_metadata,
+)
 from runtime.range_reader import REFUSALS
 from sink_pg.change_rows import Record
 from sink_pg.errors import KafkaClientFailed, KafkaRefused, OffsetBeyondTopic, RecordsLost
@@ -82,11 +87,10 @@ class KafkaReader:
 
     def join(self) -> bool:
         """Join the group; return False, and do nothing, where there is no such topic yet."""
-        with Consumer(self._configuration(partitions=1), logger=log) as probe:
-            try:
-                metadata = probe.list_topics(self._topic, timeout=REQUEST_TIMEOUT_SECONDS)
-            except KafkaException as error:
-                raise BrokersUnreachable(f"cannot reach the brokers: {error}") from error
+        errors = ConnectionErrors()
+        configuration = {**self._configuration(partitions=1), "error_cb": errors}
+        with Consumer(configuration, logger=log) as probe:
+            metadata = cluster_metadata(probe, errors, REQUEST_TIMEOUT_SECONDS)
         found = metadata.topics.get(self._topic)
         if found is None or not found.partitions:
             return False
@@ -172,7 +176,7 @@ class KafkaReader:
     def _configuration(self, partitions: int) -> dict[str, str | int | bool | object]:
         settings = self._settings
         return {
-            "bootstrap.servers": settings.kafka_bootstrap_servers,
+            **client_settings(settings),
             "client.id": "bemi-sink",
             "group.id": settings.changes_group,
             "partition.assignment.strategy": "range",

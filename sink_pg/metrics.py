@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import Metric
 from runtime.errors import StageError
 from runtime.group_lag import GroupLagCollector
 from runtime.health import Health
-from runtime.kafka_topics import admin_client
+from runtime.kafka_client import Admin, client_settings
 from runtime.metrics import StageMetrics
 from runtime.watching import watched
 from schemas.topics import Topics
@@ -140,10 +140,10 @@ def _gauge(name: str, text: str, value: object) -> GaugeMetricFamily:
 @contextmanager
 def watching(settings: SinkSettings, metrics: SinkMetrics, health: Health) -> Iterator[None]:
     """Serve metrics and health while the block runs."""
-    client = {"bootstrap.servers": settings.kafka_bootstrap_servers}
+    client = client_settings(settings)
     changes = Topics(settings.topic_prefix).changes
     metrics.ask(GroupLagCollector(LAG, client, settings.changes_group, changes))
     with closing(DestinationCollector(settings)) as destination:
         metrics.ask(destination)
-        with watched(settings, metrics, health, admin_client(client)):
+        with watched(settings, metrics, health, Admin(client)):
             yield

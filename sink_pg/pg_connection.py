@@ -12,6 +12,7 @@ from __future__ import annotations
 import psycopg
 
 from runtime.errors import StageError
+from runtime.postgres import connection_parameters, refusal_advice
 from sink_pg.errors import DatabaseRefused, DatabaseUnavailable, DatabaseUnusable
 from sink_pg.settings import SinkSettings
 
@@ -27,18 +28,6 @@ _HEALING_STATES = (
 )
 _REFUSING_CLASSES = ("28", "3D")
 _ROW_CLASSES = ("22", "23", "54")
-# libpq gives no SQLSTATE for a connection that was refused, only the server's message.
-_REFUSALS = (
-    "password authentication failed",
-    "no password supplied",
-    "no pg_hba.conf entry",
-    "does not exist",
-    "permission denied for database",
-    "is not permitted to log in",
-    "certificate verify failed",
-    "server does not support SSL",
-    "invalid sslmode value",
-)
 
 
 def connect(settings: SinkSettings) -> Connection:
@@ -49,12 +38,7 @@ def connect(settings: SinkSettings) -> Connection:
     """
     try:
         connection: Connection = psycopg.connect(
-            host=settings.db_host,
-            port=settings.db_port,
-            dbname=settings.db_name,
-            user=settings.db_user,
-            password=settings.db_password.get_secret_value() or None,
-            sslmode=settings.db_sslmode,
+            **connection_parameters(settings),
             application_name="bemi-sink",
             client_encoding="UTF8",
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
@@ -67,10 +51,10 @@ def connect(settings: SinkSettings) -> Connection:
         )
     except psycopg.Error as error:
         reason = " ".join(str(error).split())
-        if any(refusal in reason for refusal in _REFUSALS):
+        if (advice := refusal_advice(reason, "DESTINATION_DB_")) is not None:
             raise DatabaseRefused(
-                f"the destination database does not let the sink in ({reason});"
-                " check DESTINATION_DB_* or DB_*"
+                f"the destination database does not let the sink in ({reason}); {advice}"
+                " (or the same of DB_*, where that is not set)"
             ) from error
         raise DatabaseUnavailable(f"cannot connect to the destination: {reason}") from error
     # Behind a lock that was waited for, what its holder did must be seen.

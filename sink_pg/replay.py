@@ -15,6 +15,7 @@ from datetime import datetime, timedelta, timezone
 from threading import Event
 
 from runtime.errors import DeadLetter, Stop
+from runtime.kafka_client import client_settings
 from runtime.progress_bar import ProgressBar
 from runtime.range_reader import KafkaRecord, RangeReader
 from runtime.retrying import until_it_works
@@ -84,7 +85,7 @@ def replay(settings: SinkSettings, request: ReplayRequest, stopping: Event) -> R
     topic = Topics(settings.topic_prefix).changes
     try:
         with RangeReader(
-            settings.kafka_bootstrap_servers, topic, settings.kafka_max_message_bytes, "bemi-replay"
+            client_settings(settings), topic, settings.kafka_max_message_bytes, "bemi-replay"
         ) as reader:
             until_it_works(stopping, writer.prepare)
             erasures = ErasureTopic(settings)

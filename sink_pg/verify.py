@@ -21,6 +21,7 @@ from typing import Any
 import psycopg
 
 from runtime.errors import DeadLetter
+from runtime.kafka_client import client_settings
 from runtime.progress_bar import ProgressBar
 from runtime.range_reader import RangeReader, TopicMissing, committed_offsets
 from runtime.retrying import until_it_works
@@ -153,7 +154,7 @@ class _Verification:
     def _reader(self, topic: str) -> RangeReader:
         settings = self._settings
         return RangeReader(
-            settings.kafka_bootstrap_servers, topic, settings.kafka_max_message_bytes, "bemi-verify"
+            client_settings(settings), topic, settings.kafka_max_message_bytes, "bemi-verify"
         )
 
     def _open_left_out(self, reading: ExitStack) -> LeftOutReader | None:
@@ -175,7 +176,7 @@ class _Verification:
         """
         ranges = wal.ranges(self._starts(), [])
         stitched = committed_offsets(
-            self._settings.kafka_bootstrap_servers,
+            client_settings(self._settings),
             self._topics.stitcher_group,
             self._topics.wal,
             [each.partition for each in ranges],

@@ -24,6 +24,7 @@ from mode import CrashingSupervisor
 from runtime.errors import DeadLetter
 from runtime.health import Health
 from schemas.topics import Topics
+from stitcher_stream.broker_credentials import broker_credentials
 from stitcher_stream.change_records import (
     Encode,
     change_key,
@@ -255,6 +256,7 @@ def build_app(settings: StitcherSettings) -> BatchApp:
         fetch_bytes=settings.fetch_bytes,
         stop_seconds=settings.stop_seconds,
         broker=[f"kafka://{b.strip()}" for b in settings.kafka_bootstrap_servers.split(",")],
+        broker_credentials=broker_credentials(settings),
         broker_client_id=settings.group_id,
         broker_commit_interval=settings.commit_interval_seconds,
         broker_session_timeout=settings.session_timeout_seconds,

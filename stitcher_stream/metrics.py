@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from runtime.group_lag import GroupLagCollector
 from runtime.health import Health
-from runtime.kafka_topics import admin_client
+from runtime.kafka_client import Admin, client_settings
 from runtime.metrics import StageMetrics
 from runtime.watching import watched
 from schemas.topics import Topics
@@ -86,7 +86,7 @@ def watching(
     settings: StitcherSettings, metrics: StitcherMetrics, health: Health
 ) -> AbstractContextManager[None]:
     """Return what serves metrics and health while its block runs."""
-    client = {"bootstrap.servers": settings.kafka_bootstrap_servers}
+    client = client_settings(settings)
     wal = Topics(settings.topic_prefix).wal
     metrics.ask(GroupLagCollector(LAG, client, settings.group_id, wal))
-    return watched(settings, metrics, health, admin_client(client))
+    return watched(settings, metrics, health, Admin(client))

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from runtime.errors import StageError
+from runtime.kafka_client import client_settings
 from stitcher_stream.errors import OutputRefused, ProducerBroken
 from stitcher_stream.settings import StitcherSettings
 
@@ -116,7 +117,7 @@ def end_of_producer(error: KafkaError) -> StageError:
 def publisher_configuration(settings: StitcherSettings) -> dict[str, Any]:
     """Return how a Kafka producer of the stitcher writes."""
     return {
-        "bootstrap.servers": settings.kafka_bootstrap_servers,
+        **client_settings(settings),
         "client.id": settings.group_id,
         "enable.idempotence": True,
         "acks": "all",

@@ -20,10 +20,10 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from runtime.errors import DeadLetter, StageError
+from runtime.kafka_client import Admin, client_settings
 from runtime.kafka_topics import (
     TopicSpec,
     WrongPartitionCount,
-    admin_client,
     ensure_topics,
     partition_count,
 )
@@ -88,7 +88,7 @@ def restitch(settings: StitcherSettings, request: RestitchRequest, stopping: Eve
     if request.into_topic in own:
         raise OutputRefused(f"--into-topic {target} is a topic of the pipeline; name another")
     with RangeReader(
-        settings.kafka_bootstrap_servers,
+        client_settings(settings),
         topics.wal,
         settings.kafka_max_message_bytes,
         "bemi-restitch",
@@ -113,7 +113,7 @@ def restitch(settings: StitcherSettings, request: RestitchRequest, stopping: Eve
 
 
 def _prepare_topic(settings: StitcherSettings, wal: str, target: str) -> None:
-    admin = admin_client({"bootstrap.servers": settings.kafka_bootstrap_servers})
+    admin = Admin(client_settings(settings))
     partitions = partition_count(admin, wal)
     if partitions is None:
         return  # The reader says so.

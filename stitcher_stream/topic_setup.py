@@ -14,10 +14,10 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from confluent_kafka.admin import AdminClient
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential
 
 from runtime.errors import Retry
+from runtime.kafka_client import Admin, client_settings
 from runtime.kafka_topics import TopicSpec, WrongPartitionCount, ensure_topics, partition_count
 from schemas.topics import Topics
 from stitcher_stream.change_format import change_encoder
@@ -41,10 +41,7 @@ async def prepare(settings: StitcherSettings) -> tuple[int, Encode]:
     not answer and for a producer that has not started yet. Raises WrongPartitionCount where
     `.changes` does not fit `.wal`, and what the registry refuses.
     """
-    admin = AdminClient(
-        {"bootstrap.servers": settings.kafka_bootstrap_servers, "client.id": settings.group_id},
-        logger=log,
-    )
+    admin = Admin({**client_settings(settings), "client.id": settings.group_id})
     retrying = AsyncRetrying(
         retry=retry_if_exception_type(Retry),
         wait=wait_exponential(multiplier=FIRST_PAUSE_SECONDS, max=LONGEST_PAUSE_SECONDS),
@@ -60,7 +57,7 @@ async def prepare(settings: StitcherSettings) -> tuple[int, Encode]:
     return await retrying(attempt)
 
 
-def make_topics(admin: AdminClient, settings: StitcherSettings) -> int:
+def make_topics(admin: Admin, settings: StitcherSettings) -> int:
     """Return the partition count of `.wal`, with the topics for the output made.
 
     Raises Retry errors for what may heal, Stop errors for what does not.

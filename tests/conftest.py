@@ -26,6 +26,7 @@ pytest_plugins = [
     "tests.fixtures.capture",
     "tests.fixtures.postgres_majors",
     "tests.fixtures.pipeline",
+    "tests.fixtures.secured",
 ]
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import psycopg
 
 from runtime.errors import Stop
+from runtime.postgres import connection_parameters
 from runtime.settings import SourceDatabase
 
 CONNECT_TIMEOUT_SECONDS = 10
@@ -42,12 +43,7 @@ def require_logical_decoding(environ: Mapping[str, str]) -> None:
     where = f"{settings.db_host}:{settings.db_port}"
     try:
         with psycopg.connect(
-            host=settings.db_host,
-            port=settings.db_port,
-            dbname=settings.db_name,
-            user=settings.db_user,
-            password=settings.db_password.get_secret_value() or None,
-            sslmode=settings.db_sslmode,
+            **connection_parameters(settings),
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
         ) as connection:
             row = connection.execute("SELECT current_setting('wal_level')").fetchone()

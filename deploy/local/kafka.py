@@ -13,8 +13,10 @@ import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -56,6 +58,23 @@ ONE_NODE_SETTINGS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Security:
+    """How clients of the broker connect: by encrypted connections, with a login, or both."""
+
+    protocol: str
+    """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """The broker's: stores, mechanisms, logins."""
+    client: Mapping[str, Any] = field(default_factory=dict)
+    """librdkafka's, of a client that may ask whether the broker answers."""
+    format_options: Sequence[str] = ()
+    """Of the program that makes the storage, such as --add-scram=..."""
+
+
+PLAINTEXT = Security("PLAINTEXT")
+
+
 class LocalKafka:
     """A Kafka broker that can be started, stopped, killed and started again."""
 
@@ -65,6 +84,7 @@ class LocalKafka:
         port: int,
         *,
         settings: Mapping[str, str] | None = None,
+        security: Security = PLAINTEXT,
         jars_state: Path = STATE,
         log_path: Path | None = None,
     ) -> None:
@@ -73,7 +93,8 @@ class LocalKafka:
             raise MissingRequirements(JAVA_ADVICE)
         self.port = port
         self.bootstrap_servers = f"{LOOPBACK}:{port}"
-        self._settings = ONE_NODE_SETTINGS | dict(settings or {})
+        self._security = security
+        self._settings = ONE_NODE_SETTINGS | dict(security.settings) | dict(settings or {})
         self._java = java
         self._jars_state = jars_state
         self._folder = folder.resolve()
@@ -144,16 +165,18 @@ class LocalKafka:
     def _write_properties(self) -> Path:
         # Only the broker itself talks to the controller, so any free port will do.
         self._controller_port = choose_port(self._controller_port or free_port())
+        address = f"{self._security.protocol}://{self.bootstrap_servers}"
         settings = self._settings | {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@{LOOPBACK}:{self._controller_port}",
             "controller.listener.names": "CONTROLLER",
-            "listeners": (
-                f"PLAINTEXT://{self.bootstrap_servers},"
-                f"CONTROLLER://{LOOPBACK}:{self._controller_port}"
+            "listeners": f"{address},CONTROLLER://{LOOPBACK}:{self._controller_port}",
+            "listener.security.protocol.map": (
+                f"{self._security.protocol}:{self._security.protocol},CONTROLLER:PLAINTEXT"
             ),
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap_servers}",
+            "inter.broker.listener.name": self._security.protocol,
+            "advertised.listeners": address,
             "log.dirs": str(self._data),
         }
         path = self._folder / "server.properties"
@@ -176,6 +199,7 @@ class LocalKafka:
                 # One argument, because an id may begin with a dash.
                 f"--cluster-id={cluster_id}",
                 f"--config={draft}",
+                *self._security.format_options,
             ],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -196,7 +220,13 @@ class LocalKafka:
                 raise CannotStart(f"Kafka does not answer; its log ends:\n{process.tail()}")
             if admin is None and is_listening(self.port):
                 # Made only now, so that the client does not report refused connections.
-                admin = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 2})
+                admin = AdminClient(
+                    {
+                        "bootstrap.servers": self.bootstrap_servers,
+                        "log_level": 2,
+                        **self._security.client,
+                    }
+                )
             if admin is not None:
                 try:
                     if admin.list_topics(timeout=2.0).brokers:

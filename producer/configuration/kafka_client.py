@@ -38,10 +38,7 @@ _NAMES: Final = {
             "retry.backoff.ms",
             "retry.backoff.max.ms",
             "sasl.kerberos.service.name",
-            "sasl.mechanism",
-            "security.protocol",
             "socket.connection.setup.timeout.ms",
-            "ssl.key.password",
             "ssl.keystore.password",
         )
     },
@@ -57,7 +54,13 @@ _SETTINGS: Final = {
     "compression.type": "compression_type",
     "linger.ms": "linger_ms",
     "max.request.size": "kafka_max_message_bytes",
+    "sasl.mechanism": "kafka_sasl_mechanism",
+    "security.protocol": "kafka_security_protocol",
+    "ssl.key.password": "kafka_ssl_key_password",
 }
+# What no setting of ours can express is told to librdkafka by its own names.
+_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_OF_MECHANISM: Final = ("sasl.mechanism", "security.protocol")
 # Read together with others, or by what they say of another.
 _COMBINED: Final = frozenset(
     {
@@ -115,21 +118,29 @@ def assign_client(properties: Mapping[str, str], assigned: Assigned) -> None:
             if is_of_client(name) and name == layer + plain_name(name):
                 merged[plain_name(name)] = Given(name, value)
     client: dict[str, str] = {}
+    values = {plain: given.value for plain, given in merged.items()}
+    is_ours = values.get("sasl.mechanism", _MECHANISMS[0]).strip().upper() in _MECHANISMS
     for plain, given in merged.items():
-        if plain in _SETTINGS:
+        if plain in _OF_MECHANISM and not is_ours:
+            client[plain] = given.value
+        elif plain in _SETTINGS:
             assigned.give(_SETTINGS[plain], given)
         elif plain in _NAMES:
             client[_NAMES[plain]] = given.value
         elif plain not in _COMBINED:
             _assign_unused(plain, given, assigned)
-    values = {plain: given.value for plain, given in merged.items()}
     try:
-        client |= _login(values) | _truststore(values) | _keystore(values)
+        for attribute, named in (_login(values) | _truststore(values) | _keystore(values)).items():
+            assigned.give(attribute, named)
+        client |= _pkcs12_keystore(values)
     except ValueError as error:
         assigned.problems.append(str(error))
     if "ssl.endpoint.identification.algorithm" in values:
-        algorithm = values["ssl.endpoint.identification.algorithm"].strip()
-        client["ssl.endpoint.identification.algorithm"] = algorithm or "none"
+        algorithm = values["ssl.endpoint.identification.algorithm"].strip().lower()
+        assigned.give(
+            "kafka_ssl_endpoint_identification_algorithm",
+            Given("ssl.endpoint.identification.algorithm", algorithm or "none"),
+        )
     if client:
         assigned.give("kafka_properties", Given("producer.override.*", client))
 
@@ -142,7 +153,7 @@ def _assign_unused(plain: str, given: Given, assigned: Assigned) -> None:
         assigned.problems.append(f"{given.name} is refused: {entry.reason}")
 
 
-def _login(values: Mapping[str, str]) -> dict[str, str]:
+def _login(values: Mapping[str, str]) -> dict[str, Given]:
     jaas = values.get("sasl.jaas.config", "")
     if not jaas.strip():
         return {}
@@ -156,10 +167,13 @@ def _login(values: Mapping[str, str]) -> dict[str, str]:
             "sasl.jaas.config is refused: only PlainLoginModule and ScramLoginModule with username "
             "and password can be carried over"
         )
-    return {"sasl.username": options["username"], "sasl.password": options["password"]}
+    return {
+        f"kafka_sasl_{option}": Given("sasl.jaas.config", options[option])
+        for option in ("username", "password")
+    }
 
 
-def _truststore(values: Mapping[str, str]) -> dict[str, str]:
+def _truststore(values: Mapping[str, str]) -> dict[str, Given]:
     location = values.get("ssl.truststore.location", "").strip()
     if not location:
         return {}
@@ -168,19 +182,29 @@ def _truststore(values: Mapping[str, str]) -> dict[str, str]:
             "ssl.truststore.location is refused: only ssl.truststore.type=PEM can be read; convert "
             "the truststore"
         )
-    return {"ssl.ca.location": location}
+    return {"kafka_ssl_ca_location": Given("ssl.truststore.location", location)}
 
 
-def _keystore(values: Mapping[str, str]) -> dict[str, str]:
+def _keystore(values: Mapping[str, str]) -> dict[str, Given]:
     location = values.get("ssl.keystore.location", "").strip()
-    if not location:
+    kind = _keystore_type(values)
+    if not location or kind == "PKCS12":
         return {}
-    kind = values.get("ssl.keystore.type", "JKS").strip().upper()
     if kind == "PEM":
-        return {"ssl.certificate.location": location, "ssl.key.location": location}
-    if kind == "PKCS12":
-        return {"ssl.keystore.location": location}
+        return {
+            f"kafka_ssl_{part}_location": Given("ssl.keystore.location", location)
+            for part in ("certificate", "key")
+        }
     raise ValueError(
         "ssl.keystore.location is refused: only ssl.keystore.type=PEM and PKCS12 can be read; "
         "convert the keystore"
     )
+
+
+def _pkcs12_keystore(values: Mapping[str, str]) -> dict[str, str]:
+    location = values.get("ssl.keystore.location", "").strip()
+    return {"ssl.keystore.location": location} if _keystore_type(values) == "PKCS12" else {}
+
+
+def _keystore_type(values: Mapping[str, str]) -> str:
+    return values.get("ssl.keystore.type", "JKS").strip().upper()

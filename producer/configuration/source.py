@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from producer.configuration.property import Adopted, Count, Flag, Property, Word, checked
 from producer.configuration.table_filters import parse_replica_identities
@@ -14,20 +14,6 @@ from runtime.settings import SourceDatabase
 class SourceSettings(SourceDatabase):
     """Where the changes come from."""
 
-    database_sslcert: Annotated[str, Property("database.sslcert")] = Field(
-        "", description="File with the client's certificate (libpq's sslcert)."
-    )
-    database_sslkey: Annotated[str, Property("database.sslkey")] = Field(
-        "",
-        description="File with the client's key, PEM or DER (libpq's sslkey). A PKCS-12 file, as "
-        "Debezium's driver also reads, has to be converted.",
-    )
-    database_sslpassword: Annotated[SecretStr, Property("database.sslpassword")] = Field(
-        SecretStr(""), description="Password of the client's key (libpq's sslpassword)."
-    )
-    database_sslrootcert: Annotated[str, Property("database.sslrootcert")] = Field(
-        "", description="File with the certificates the server is checked by (libpq's sslrootcert)."
-    )
     database_tcpkeepalive: Annotated[Flag, Property("database.tcpKeepAlive")] = Field(
         True, description="Notice a connection that died by TCP keep-alive probes."
     )

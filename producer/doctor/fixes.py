@@ -9,7 +9,6 @@ from contextlib import closing
 import psycopg
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
@@ -21,7 +20,7 @@ from producer.doctor.findings import Finding, Fix, TopicSetting, WholeRowIdentit
 from producer.settings import ProducerSettings
 from producer.sql_connection import Connection
 from runtime.errors import StageError
-from runtime.kafka_topics import admin_client
+from runtime.kafka_client import Admin
 
 REQUEST_SECONDS = 10.0
 
@@ -37,7 +36,7 @@ def apply_fixes(findings: Iterable[Finding], settings: ProducerSettings) -> Iter
         yield from _set_identities(identities, settings)
     settings_of_topics = [fix for fix in fixes if isinstance(fix, TopicSetting)]
     if settings_of_topics:
-        admin = admin_client(kafka_client(settings))
+        admin = Admin(kafka_client(settings))
         for fix in settings_of_topics:
             yield fix, _set_topic(fix, admin)
 
@@ -67,7 +66,7 @@ def _set_identity(connection: Connection, fix: WholeRowIdentity) -> str | None:
     return None
 
 
-def _set_topic(fix: TopicSetting, admin: AdminClient) -> str | None:
+def _set_topic(fix: TopicSetting, admin: Admin) -> str | None:
     entry = ConfigEntry(fix.name, fix.value, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, fix.topic, incremental_configs=[entry])
     try:

@@ -8,12 +8,12 @@ from contextlib import closing
 from typing import Any
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
+from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from producer.doctor.facts import GroupFacts, KafkaFacts, TopicFacts
 from runtime.group_lag import GroupLag
-from runtime.kafka_topics import BrokersUnreachable, admin_client
+from runtime.kafka_client import Admin, BrokersUnreachable
 from schemas.topics import Topics
 
 REQUEST_SECONDS = 5.0
@@ -26,9 +26,9 @@ def read_kafka(client: Mapping[str, Any], topics: Topics) -> KafkaFacts:
 
     `client` is librdkafka's configuration of the connection.
     """
-    admin = admin_client(client)
+    admin = Admin(client)
     try:
-        cluster = admin.list_topics(timeout=REQUEST_SECONDS)
+        cluster = admin.metadata(REQUEST_SECONDS)
         names = [
             name
             for name in (
@@ -73,7 +73,7 @@ def _group(client: Mapping[str, Any], group: str, topic: str) -> GroupFacts:
 
 
 def _configurations(
-    admin: AdminClient, resources: Iterable[ConfigResource]
+    admin: Admin, resources: Iterable[ConfigResource]
 ) -> Mapping[str, Mapping[str, str]]:
     answers = admin.describe_configs(list(resources), request_timeout=REQUEST_SECONDS)
     return {

@@ -18,6 +18,7 @@ from producer.status.glance import Look
 from runtime.destination import DestinationDatabase
 from runtime.errors import StageError
 from runtime.group_lag import GroupLag, PartitionLag
+from runtime.postgres import connection_parameters
 
 CONNECT_SECONDS = 3
 _DESTINATION = files("producer").joinpath("sql/status_destination.sql").read_bytes()
@@ -98,12 +99,7 @@ class Reading:
     def _look_at_destination(self) -> dict[str, Any]:
         wanted = self._destination
         with psycopg.connect(
-            host=wanted.db_host,
-            port=wanted.db_port,
-            dbname=wanted.db_name,
-            user=wanted.db_user,
-            password=wanted.db_password.get_secret_value() or None,
-            sslmode=wanted.db_sslmode,
+            **connection_parameters(wanted),
             application_name="bemi-status",
             connect_timeout=CONNECT_SECONDS,
             options=f"-c statement_timeout={CONNECT_SECONDS}s",

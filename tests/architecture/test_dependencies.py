@@ -97,6 +97,18 @@ def test_the_django_package_needs_no_kafka_library() -> None:
         assert not {n.partition(".")[0] for n in imported(path)} & KAFKA_LIBRARIES, path
 
 
+def test_every_kafka_client_connects_as_the_settings_say() -> None:
+    # The names of configurations that the producer reads, and brokers that only signals come from.
+    others = {"kafka_client.py", "settings.py", "incremental_snapshot.py"}
+    for folder in STAGES:
+        for path in modules(folder):
+            if path.name not in others:
+                assert '"bootstrap.servers"' not in path.read_text(), (
+                    f"{path.relative_to(ROOT)}: a client of its own would go without TLS and login; "
+                    "take runtime.kafka_client.client_settings"
+                )
+
+
 def test_no_file_has_grown_past_what_one_reads_at_once() -> None:
     for folder in (*OURS - {"bemi"}, "example"):
         for path in modules(folder):

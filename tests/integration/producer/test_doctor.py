@@ -14,7 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ConfigResource,
 )
 
-from runtime.kafka_topics import admin_client
+from runtime.kafka_client import Admin
 from tests.fixtures.capture import Capture
 from tests.fixtures.stages import plain_environ
 from tests.fixtures.waiting import eventually
@@ -102,7 +102,7 @@ def test_a_topic_that_deletes_what_is_unread_is_found_and_mended(
     capture: Capture, doctor: Doctor
 ) -> None:
     capture.start().stop()
-    admin = admin_client({"bootstrap.servers": capture.kafka_broker.bootstrap_servers})
+    admin = Admin({"bootstrap.servers": capture.kafka_broker.bootstrap_servers})
     entry = ConfigEntry("retention.ms", "3600000", incremental_operation=AlterConfigOpType.SET)
     wal = ConfigResource(ConfigResource.Type.TOPIC, capture.topics.wal, incremental_configs=[entry])
     admin.incremental_alter_configs([wal])[wal].result(SECONDS)

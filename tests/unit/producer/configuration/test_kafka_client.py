@@ -20,10 +20,22 @@ def assigned(properties: dict[str, str]) -> Assigned:
 
 
 def client(properties: dict[str, str]) -> dict[str, str]:
+    """Return what librdkafka is told beside the settings that all stages have."""
     found = assigned(properties)
     assert not found.problems
     given = found.given.get("kafka_properties")
     return {} if given is None else given.value
+
+
+def settings(properties: dict[str, str]) -> dict[str, str]:
+    """Return the settings of the connection that all stages have."""
+    found = assigned(properties)
+    assert not found.problems
+    return {
+        name.removeprefix("kafka_"): given.value
+        for name, given in found.given.items()
+        if name.startswith(("kafka_sasl", "kafka_ssl", "kafka_security"))
+    }
 
 
 def test_settings_of_our_own_are_found() -> None:
@@ -51,41 +63,48 @@ def test_the_connectors_properties_go_before_the_workers() -> None:
         "security.protocol": "PLAINTEXT",
         "producer.security.protocol": "SSL",
     }
-    assert client(properties) == {"security.protocol": "SASL_SSL"}
+    assert settings(properties) == {"security_protocol": "SASL_SSL"}
     del properties["producer.override.security.protocol"]
-    assert client(properties) == {"security.protocol": "SSL"}
+    assert settings(properties) == {"security_protocol": "SSL"}
 
 
 def test_a_login_is_carried_over() -> None:
-    assert client({"sasl.mechanism": "SCRAM-SHA-512", "sasl.jaas.config": LOGIN}) == {
-        "sasl.mechanism": "SCRAM-SHA-512",
-        "sasl.username": "me",
-        "sasl.password": 'a"b;c=d',
+    assert settings({"sasl.mechanism": "SCRAM-SHA-512", "sasl.jaas.config": LOGIN}) == {
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_username": "me",
+        "sasl_password": 'a"b;c=d',
     }
 
 
+def test_a_mechanism_that_only_librdkafka_has_is_told_to_it() -> None:
+    properties = {"security.protocol": "SASL_SSL", "sasl.mechanism": "OAUTHBEARER"}
+    assert client(properties) == properties
+    assert settings(properties) == {}
+
+
 def test_stores_that_librdkafka_reads_are_carried_over() -> None:
-    assert client(
-        {
-            "ssl.truststore.location": "/ca.pem",
-            "ssl.truststore.type": "PEM",
-            "ssl.keystore.location": "/me.p12",
-            "ssl.keystore.type": "PKCS12",
-            "ssl.keystore.password": "secret",
-            "ssl.endpoint.identification.algorithm": "",
-        }
-    ) == {
-        "ssl.ca.location": "/ca.pem",
+    properties = {
+        "ssl.truststore.location": "/ca.pem",
+        "ssl.truststore.type": "PEM",
+        "ssl.keystore.location": "/me.p12",
+        "ssl.keystore.type": "PKCS12",
+        "ssl.keystore.password": "secret",
+        "ssl.endpoint.identification.algorithm": "",
+    }
+    assert settings(properties) == {
+        "ssl_ca_location": "/ca.pem",
+        "ssl_endpoint_identification_algorithm": "none",
+    }
+    assert client(properties) == {
         "ssl.keystore.location": "/me.p12",
         "ssl.keystore.password": "secret",
-        "ssl.endpoint.identification.algorithm": "none",
     }
 
 
 def test_a_store_of_type_pem_is_certificate_and_key() -> None:
-    assert client({"ssl.keystore.location": "/me.pem", "ssl.keystore.type": "PEM"}) == {
-        "ssl.certificate.location": "/me.pem",
-        "ssl.key.location": "/me.pem",
+    assert settings({"ssl.keystore.location": "/me.pem", "ssl.keystore.type": "PEM"}) == {
+        "ssl_certificate_location": "/me.pem",
+        "ssl_key_location": "/me.pem",
     }
 
 
