@@ -104,7 +104,7 @@ def test_every_kafka_client_connects_as_the_settings_say() -> None:
         for path in modules(folder):
             if path.name not in others:
                 assert '"bootstrap.servers"' not in path.read_text(), (
-                    f"{path.relative_to(ROOT)}: a client of its own would go without TLS and login; "
+                    f"{path.relative_to(ROOT)}: without TLS and login; "
                     "take runtime.kafka_client.client_settings"
                 )
 
