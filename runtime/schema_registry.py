@@ -120,9 +120,11 @@ class ConfluentRegistry:
         changes = self._changes(subject, schema)
         if status == _INCOMPATIBLE:
             return SchemaIncompatible(
-                f"the registry refuses the new schema of {subject}: {changes or text}. Register a "
-                "schema that suits both, or set the subject's compatibility so that it allows "
-                "the change, then start again"
+                f"the registry refuses the new schema of {subject}: {changes or text}. Nothing is "
+                "lost: what was not written is written by the next start. Bring the "
+                "consumers that could not read it up to date, let the change through by "
+                f"PUT {self._settings.address}/config/{subject} "
+                '{"compatibility": "NONE"}, start again, and set it back'
             )
         if status == _NOT_FOUND and not self._settings.auto_register_schemas:
             return SchemaNotRegistered(

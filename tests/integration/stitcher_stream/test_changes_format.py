@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
+import pytest
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from deploy.local.registry import LocalRegistry
-from schemas.avro import as_json
+from runtime.registry_settings import RegistrySettings
+from runtime.schema_registry import ConfluentRegistry, SchemaIncompatible
+from schemas.avro import as_json, released_schemas, schema_text
 from tests.fixtures.topics import TopicRecord
 from tests.fixtures.waiting import eventually
 from tests.fixtures.wal_records import usual_transaction
@@ -50,6 +54,28 @@ def test_changes_in_avro_are_found_by_the_registry_or_by_their_fingerprint(
     marks = {(record.value or b"")[:1] for record in records}
     assert marks == {b"\x00", b"\xc3", b"{"}
     assert_each_once([in_json(record) for record in records], transactions)
+
+
+def test_registry_that_holds_changes_to_every_version_takes_what_only_grows(
+    wal: WalTopic, registry_server: LocalRegistry
+) -> None:
+    registry_server.start()
+    subject = f"{wal.topics.changes}-value"
+    grown = json.loads(schema_text())
+    grown["fields"].append({"name": "trace", "type": ["null", "string"], "default": None})
+    broken = json.loads(schema_text())
+    broken["fields"][11]["type"] = "string"
+    with (
+        closing(ConfluentRegistry(RegistrySettings(registry_server.url))) as registry,
+        SchemaRegistryClient({"url": registry_server.url}) as client,
+    ):
+        for released in released_schemas():
+            registry.id_of(subject, released)
+        client.set_compatibility(subject, "FULL_TRANSITIVE")
+        present = registry.id_of(subject, schema_text())
+        assert registry.id_of(subject, json.dumps(grown)) != present
+        with pytest.raises(SchemaIncompatible, match=r"transaction_id.*PUT http.*/config/"):
+            registry.id_of(subject, json.dumps(broken))
 
 
 def test_registry_that_is_away_is_waited_for(wal: WalTopic) -> None:
