@@ -20,6 +20,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 120.0
 COMMAND_SECONDS = 1_800.0
 DEBIAN_CLIENT = "/usr/bin/docker"
+NEEDED = ("docker", "dockerd", "debootstrap", "iptables")
 ADVICE = (
     "needs root, and from Debian: "
     "apt-get install --no-install-recommends docker.io docker-compose debootstrap iptables"
@@ -88,6 +89,7 @@ class Engine:
         try:
             self.docker("compose", "version")
         except AssertionError:
+            assert shutil.which("docker-compose"), f"docker compose: {ADVICE}"
             return ["docker-compose"]
         return ["docker", "compose"]
 
@@ -98,7 +100,7 @@ def running_engine(folder: Path) -> Iterator[Engine]:
     if host := os.environ.get("DOCKER_HOST"):
         yield Engine(host)
         return
-    missing = [name for name in ("docker", "dockerd", "debootstrap") if not shutil.which(name)]
+    missing = [name for name in NEEDED if not shutil.which(name)]
     assert not missing, f"{', '.join(missing)}: {ADVICE}"
     assert os.geteuid() == 0, ADVICE
     folder.mkdir(parents=True, exist_ok=True)

@@ -145,7 +145,9 @@ def test_init_refuses_what_breaks_the_application_and_says_what_to_do(stack: Sta
             said = str(refused.value)
             assert "ALTER TABLE public.keyless REPLICA IDENTITY FULL;" in said
             assert "the stages are not started" in said
-            stack.compose("run", "--rm", "-T", "init", "bemi-producer", "doctor", "--fix")
+            # Warnings, 1, remain.
+            mend = "bemi-producer doctor --fix || [ $? -eq 1 ]"
+            stack.compose("run", "--rm", "-T", "init", "sh", "-c", mend)
             stack.compose("run", "--rm", "-T", "init")
         finally:
             connection.execute("DROP TABLE keyless")
