@@ -8,16 +8,22 @@ A record of `.changes` begins in one of two ways, and the record itself follows:
   "Single-object encoding").
 
 A record that begins with `{` is JSON, so a topic may change its format in the middle.
+
+A newer version of the schema only adds fields, with a default, behind those there are; every
+version that was released stands in `released/`, and a test holds the rule. So a record of an older
+version is read whole, with the defaults, and of a newer one the part that is known: stages may be
+updated in any order. Other readers use Avro's schema resolution, which the rule suits, too.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from functools import cache, lru_cache
 from importlib.resources import files
 from io import BytesIO
-from typing import Any, cast
+from typing import Any, Final, NamedTuple, cast
 
 import fastavro
 import orjson
@@ -30,6 +36,7 @@ SINGLE_OBJECT_MARK = b"\xc3\x01"
 AVRO_MARKS = (REGISTRY_MARK, SINGLE_OBJECT_MARK[:1])
 """The first byte of a record in Avro; JSON in UTF-8 begins with none of them."""
 
+NAME: Final = "change.avsc"
 _REGISTRY_HEADER_BYTES = 5
 _SINGLE_OBJECT_HEADER_BYTES = 10
 _JSON_FIELDS = ("before", "after", "context")
@@ -40,7 +47,15 @@ _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 @cache
 def schema_text() -> str:
     """Return the schema of a change as it is registered."""
-    return files("schemas").joinpath("change.avsc").read_text()
+    return files("schemas").joinpath(NAME).read_text()
+
+
+@cache
+def released_schemas() -> tuple[str, ...]:
+    """Return the schemas of the versions that were released, the oldest first."""
+    folder = files("schemas").joinpath("released")
+    names = sorted((f.name for f in folder.iterdir()), key=lambda name: (len(name), name))
+    return tuple(folder.joinpath(name).read_text() for name in names)
 
 
 @cache
@@ -52,9 +67,7 @@ def change_schema() -> Any:
 @cache
 def single_object_header() -> bytes:
     """Return what a record begins with where no registry gave the schema an id."""
-    canonical = to_parsing_canonical_form(json.loads(schema_text()))
-    # fastavro writes the number's bytes from the lowest on, as they are to stand here.
-    return SINGLE_OBJECT_MARK + bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
+    return SINGLE_OBJECT_MARK + _fingerprint(schema_text())
 
 
 def registry_header(schema_id: int) -> bytes:
@@ -77,7 +90,7 @@ def encode_change(change: Change, header: bytes = b"") -> bytes:
                 record[name] = _json_text(record[name])
         for name in _TIME_FIELDS:
             record[name] = _microseconds(record[name])
-        fastavro.schemaless_writer(buffer, _plain_schema(), record)
+        fastavro.schemaless_writer(buffer, _plain(schema_text()), record)
     except (TypeError, OverflowError, AttributeError) as error:
         raise ValueError(f"a change that Avro cannot hold: {type(error).__name__}") from error
     return buffer.getvalue()
@@ -97,11 +110,14 @@ def as_json(value: bytes) -> bytes:
     Raises ValueError, without any value of the record, where it is neither of the two forms.
     """
     if value[:1] == REGISTRY_MARK:
-        fields = _fields(value[_REGISTRY_HEADER_BYTES:])
-    elif value.startswith(single_object_header()):
-        fields = _fields(value[_SINGLE_OBJECT_HEADER_BYTES:])
+        fields = _versions().read(value[_REGISTRY_HEADER_BYTES:])
+    elif value.startswith(SINGLE_OBJECT_MARK):
+        mark = len(SINGLE_OBJECT_MARK)
+        fields = _versions().read(
+            value[_SINGLE_OBJECT_HEADER_BYTES:], value[mark:_SINGLE_OBJECT_HEADER_BYTES]
+        )
     else:
-        raise ValueError("the record is Avro of another schema than schemas/change.avsc")
+        raise ValueError("the record is not Avro of a change")
     parts = [
         f'"{name}":{field if name in _JSON_FIELDS else _json_text(field)}'
         for name, field in fields.items()
@@ -109,10 +125,61 @@ def as_json(value: bytes) -> bytes:
     return f"{{{','.join(parts)}}}".encode()
 
 
+class _Version(NamedTuple):
+    fingerprint: bytes
+    schema: Any
+
+
+class ChangeVersions:
+    """The versions of a change's schema, the present one last."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._newest_first = [_Version(_fingerprint(text), _plain(text)) for text in texts[::-1]]
+        self._defaults = {
+            field["name"]: field["default"]
+            for field in json.loads(texts[-1])["fields"]
+            if "default" in field
+        }
+
+    def read(self, encoded: bytes, fingerprint: bytes | None = None) -> dict[str, Any]:
+        """Return the fields of the present version, times as text.
+
+        Which version wrote the record, its fingerprint tells, or else its length: what an older
+        one wrote ends before a newer one is through. Raises ValueError for what is no change.
+        """
+        known = [version for version in self._newest_first if version.fingerprint == fingerprint]
+        problem = ValueError("the record is not Avro of a change")
+        for version in known or self._newest_first:
+            try:
+                fields, is_whole = _read(encoded, version.schema)
+            except ValueError as error:
+                problem = error
+                continue
+            # More than the present version has is a newer one's; more than an older one, nobody's.
+            if is_whole or (not known and version is self._newest_first[0]):
+                return {**fields, **{n: d for n, d in self._defaults.items() if n not in fields}}
+            problem = ValueError("the record is not Avro of a change: something follows it")
+        raise problem
+
+
 @cache
-def _plain_schema() -> Any:
+def _versions() -> ChangeVersions:
+    present = _fingerprint(schema_text())
+    older = [text for text in released_schemas() if _fingerprint(text) != present]
+    return ChangeVersions([*older, schema_text()])
+
+
+@lru_cache(maxsize=32)
+def _fingerprint(text: str) -> bytes:
+    """Return what the single-object encoding names the schema by, the lowest byte first."""
+    canonical = to_parsing_canonical_form(json.loads(text))
+    return bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
+
+
+@lru_cache(maxsize=32)
+def _plain(text: str) -> Any:
     """Return the schema without its logical types: the same bytes, and no objects made for them."""
-    schema = json.loads(schema_text())
+    schema = json.loads(text)
     for field in schema["fields"]:
         if isinstance(field["type"], dict) and "logicalType" in field["type"]:
             field["type"] = field["type"]["type"]
@@ -120,17 +187,23 @@ def _plain_schema() -> Any:
 
 
 def _fields(encoded: bytes) -> dict[str, Any]:
+    fields, is_whole = _read(encoded, _plain(schema_text()))
+    if not is_whole:
+        raise ValueError("the record is not Avro of a change: something follows it")
+    return fields
+
+
+def _read(encoded: bytes, schema: Any) -> tuple[dict[str, Any], bool]:
+    """Return a record's fields, and whether nothing follows them."""
     buffer = BytesIO(encoded)
     try:
-        fields = cast("dict[str, Any]", fastavro.schemaless_reader(buffer, _plain_schema(), None))
+        fields = cast("dict[str, Any]", fastavro.schemaless_reader(buffer, schema, None))
         for name in _TIME_FIELDS:
             fields[name] = _time_text(fields[name])
     # The reader raises what it happens to meet.
     except Exception as error:
         raise ValueError(f"the record is not Avro of a change: {type(error).__name__}") from error
-    if buffer.read(1):
-        raise ValueError("the record is not Avro of a change: something follows it")
-    return fields
+    return fields, not buffer.read(1)
 
 
 def _json_text(value: object) -> str:
