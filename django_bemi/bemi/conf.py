@@ -28,6 +28,7 @@ SETTINGS = frozenset(
         "BEMI_REDACT_SQL_LITERALS",
         "BEMI_REPLICA_IDENTITY_FULL",
         "BEMI_SQL_MAX_LENGTH",
+        "BEMI_WHOLE_SQL",
     }
 )
 DEFAULT_SQL_MAX_LENGTH = 2048  # characters
@@ -65,6 +66,7 @@ class OfStatements(NamedTuple):
     sql_max_length: int
     context_key: bytes | None
     redact_sql_literals: bool
+    whole_sql: bool
 
 
 @cache
@@ -73,7 +75,7 @@ def of_statements() -> OfStatements:
 
     Read again after a test has overridden a setting.
     """
-    return OfStatements(sql_max_length(), context_key(), redact_sql_literals())
+    return OfStatements(sql_max_length(), context_key(), redact_sql_literals(), whole_sql())
 
 
 def _read_again(setting: str, **_: Any) -> None:
@@ -90,6 +92,15 @@ def redact_sql_literals() -> bool:
     False where it is not set. Parameters never stand in the statement that a context holds.
     """
     return bool(getattr(settings, "BEMI_REDACT_SQL_LITERALS", False))
+
+
+def whole_sql() -> bool:
+    """Return BEMI_WHOLE_SQL: whether the SQL of a plain INSERT or UPDATE names its columns.
+
+    False where it is not set: the change has the columns, and their list would be most of what a
+    change of one row adds to the log.
+    """
+    return bool(getattr(settings, "BEMI_WHOLE_SQL", False))
 
 
 def context_key() -> bytes | None:

@@ -1,8 +1,8 @@
 """Put each request's context in force, and send it along with what the request writes.
 
-Two parts that meet in the context variable only: the middleware knows requests, the wrapper
-knows statements. The wrapper sits on every connection, not on a request, so writes of
-threads, commands and async views are covered wherever the variable has a value.
+Two parts that meet in the context variable only: the middleware knows requests, the rest knows
+statements. That sits on every connection, not on a request, so writes of threads, commands and
+async views are covered wherever the variable has a value.
 
 The names of this module are public: sites import and tests replace them here.
 """
@@ -12,9 +12,11 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from functools import cache, lru_cache
 from typing import Any, cast
 
 from asgiref.sync import async_to_sync, iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.apps import apps
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
@@ -29,6 +31,7 @@ from bemi.context_variable import (
     context_in_force,
     iterate_in_context,
 )
+from bemi.recorded_sql import recorded_sql
 
 __all__ = [
     "MAX_CONTEXT_SIZE",
@@ -167,54 +170,65 @@ class BemiDBWrapper:
         if bemi_context_var.get(None) and context["connection"].vendor == "postgresql":
             # The driver's cursor: what a composed statement is made text by.
             cursor = getattr(context.get("cursor"), "cursor", None)
-            sql = _add_context(sql, params, cursor)
+            sql = cursors.with_comment(sql, params, cursor, _find_comment)
         return execute(sql, params, many, context)
 
 
-def _add_context(sql: Any, params: Any, cursor: Any) -> Any:
-    """Return the statement with the context in force, or as it is where it needs none."""
+def _find_comment(sql: Any, cursor: Any, has_placeholders: bool) -> tuple[str, str] | None:
+    """Return the statement as text and its comment; None where it needs none."""
     context = bemi_context_var.get(None)
     if not context or not isinstance(context, dict):
-        return sql
+        return None
     try:
-        text = _text(sql, cursor)
-        if text is None or not statements.may_write(text) or statements.carries_comment(text):
-            return sql
-        comment = _comment(context, text)
+        text = sql if type(sql) is str else _text(sql, cursor)
+        if text is None:
+            return None
+        settings = conf.of_statements()
+        recorded = (_look_again if len(text) <= _LONGEST_KEPT else _look)(text, settings)
+        if recorded is None:
+            return None
+        form = statements.Form(MAX_CONTEXT_SIZE, settings.context_key, has_placeholders)
+        comment = _comment(context, recorded, form)
     except Exception:
         logger.exception("cannot look at a statement, it goes without its context")
-        return sql
-    if comment is None:
-        return sql
-    tagged = statements.append_comment(text, comment, has_parameters=bool(params))
-    return tagged.encode("utf-8", "surrogateescape") if isinstance(sql, bytes) else tagged
+        return None
+    return None if comment is None else (text, comment)
 
 
-def _comment(context: dict[Any, Any], sql: str) -> str | None:
-    """Return the comment to send: with the context, else with why there is none."""
-    try:
-        comment = _encoded(context, sql)
-        problem = f"the context is longer than {MAX_CONTEXT_SIZE} characters"
-    except Exception as error:
-        comment = None
-        problem = f"the context cannot be encoded: {type(error).__name__}"
-        logger.exception("cannot encode the context")
-    if comment is None:
-        logger.warning("a statement goes without its context: %s", problem)
-        comment = _encoded({ERROR_KEY: problem}, sql)
-    return comment
-
-
-def _encoded(context: dict[Any, Any], sql: str) -> str | None:
-    settings = conf.of_statements()
-    return statements.encode_context(
-        context,
+def _look(sql: str, settings: conf.OfStatements) -> str | None:
+    """Return what is recorded of a statement, None where it needs no context."""
+    if not statements.may_write(sql) or statements.carries_comment(sql):
+        return None
+    return recorded_sql(
         sql,
-        sql_max_length=settings.sql_max_length,
-        max_size=MAX_CONTEXT_SIZE,
-        key=settings.context_key,
+        max_length=settings.sql_max_length,
+        key_column=_key_columns().get,
+        whole=settings.whole_sql,
         redact_literals=settings.redact_sql_literals,
     )
+
+
+_look_again = lru_cache(maxsize=1024)(_look)
+_LONGEST_KEPT = 4096  # characters: a site sends the same short statements again and again.
+
+
+@cache
+def _key_columns() -> dict[str, str | None]:
+    return {model._meta.db_table: model._meta.pk.column for model in apps.get_models()}
+
+
+def _comment(context: dict[Any, Any], recorded: str, form: statements.Form) -> str | None:
+    """Return the comment to send: with the context, else with why there is none."""
+    try:
+        comment = statements.encode_context(context, recorded, form)
+        if comment is not None:
+            return comment
+        problem = f"the context is longer than {form.max_size} characters"
+    except Exception as error:
+        problem = f"the context cannot be encoded: {type(error).__name__}"
+        logger.exception("cannot encode the context")
+    logger.warning("a statement goes without its context: %s", problem)
+    return statements.encode_context({ERROR_KEY: problem}, recorded, form)
 
 
 def _text(sql: Any, cursor: Any) -> str | None:
@@ -231,23 +245,23 @@ def _text(sql: Any, cursor: Any) -> str | None:
 
 
 def watch_connections() -> None:
-    """Put the wrapper on every PostgreSQL connection, those open now and those to come.
+    """Let every PostgreSQL connection add the context, those open now and those to come.
 
-    May be called again: a connection never has two.
+    May be called again: no statement ever gets two comments.
     """
-    connection_created.connect(_wrap_connection, dispatch_uid="bemi.wrap_connection")
+    connection_created.connect(_watch_connection, dispatch_uid="bemi.watch_connection")
     for connection in connections.all(initialized_only=True):
-        _wrap_connection(type(connection), connection)
+        _watch_connection(type(connection), connection)
 
 
-def _wrap_connection(
+def _watch_connection(
     sender: type[BaseDatabaseWrapper], connection: BaseDatabaseWrapper, **kwargs: object
 ) -> None:
-    if connection.vendor != "postgresql":
+    if connection.vendor != "postgresql" or connection.connection is None:
+        return
+    if cursors.carry_context(connection.connection, _find_comment):
         return
     wrappers = connection.execute_wrappers
     if not any(isinstance(wrapper, BemiDBWrapper) for wrapper in wrappers):
         # First, because `execute_wrapper` takes the last one away when its block ends.
         wrappers.insert(0, BemiDBWrapper())
-    if connection.connection is not None:
-        cursors.carry_context(connection.connection, _add_context)

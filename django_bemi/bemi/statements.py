@@ -2,8 +2,9 @@
 
 A context travels as the last comment of its statement: `/*Bemi {json} Bemi*/`. The JSON is
 ASCII, and what the comment or a driver could take for its own is written as a JSON escape:
-`%` (a placeholder), `*/` and `/*` (a comment's ends). Any JSON parser gives the original
-back, so nothing is lost, and nothing in a context can end the comment.
+`*/` and `/*` (a comment's ends), `--` (which begins another one), and `%` where a driver looks for
+placeholders. Any JSON parser gives the original back, so nothing is lost, nothing in a context can
+end the comment, and the trigger takes nothing for one that has another one in it.
 
 Lexical rules: PostgreSQL manual, "Lexical Structure" (comments nest).
 """
@@ -14,11 +15,16 @@ import datetime
 import hashlib
 import hmac
 import json
+import json.encoder
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from django.utils.duration import duration_iso_string
+
+from bemi.known_functions import calls_unknown_function
+from bemi.recorded_sql import behind_comment
 
 COMMENT_START = "/*Bemi "
 COMMENT_END = " Bemi*/"
@@ -29,38 +35,29 @@ _COPY_OUT = re.compile(r"COPY\b\s*(?:\(|(?!.*\bFROM\b))", re.IGNORECASE | re.DOT
 _DATA_CHANGE = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 _STARTS_WITH_WRITER = re.compile(_WRITER, re.IGNORECASE)
 _STARTS_WITH_WRAPPER = re.compile(r"(?:WITH|EXPLAIN)\b", re.IGNORECASE)
+_STARTS_WITH_READER = re.compile(r"(?:SELECT|VALUES|WITH|EXPLAIN)\b", re.IGNORECASE)
 _LATER_STATEMENT = re.compile(
     rf";(?:\s|\(|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*(?:{_WRITER}|WITH\b)", re.IGNORECASE
 )
-_COMMENT_EDGE = re.compile(r"/\*|\*/")
-_TOKEN = re.compile(
-    r"""
-    (?P<line_comment>--[^\r\n]*)
-    |(?P<comment>/\*)
-    |(?P<text>[eE]'(?:[^'\\]|\\.|'')*'?|(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*'?)
-    |(?P<dollar>\$(?:[^\W\d]\w*)?\$)
-    |(?P<name>[^\W\d][\w$]*|"(?:[^"]|"")*"?|\$\d+)
-    |(?P<number>(?:0[xXoObB][\da-fA-F_]+|\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
 _BLANKS = " \t\n\r\f\v"
-_NOTHING = '{"": }'
+_NOTHING = '{"":}'
 
 
 def may_write(sql: str) -> bool:
     """Tell whether a statement may change rows and so should carry the context.
 
-    Errs on the side of yes: a comment too many is harmless. It says no to a SELECT that
-    calls a function which writes; that is not to be seen from its text.
+    Errs on the side of yes: a comment too many is harmless. A SELECT may write where it calls a
+    function that is not known to only read.
     """
     start = _first_word(sql)
     reads = _STARTS_WITH_WRAPPER.match(sql, start) or _COPY_OUT.match(sql, start)
     if not reads and _STARTS_WITH_WRITER.match(sql, start):
         return True
-    if reads:
-        return _DATA_CHANGE.search(sql, start) is not None
-    return ";" in sql and _LATER_STATEMENT.search(sql, start) is not None
+    if reads and _DATA_CHANGE.search(sql, start) is not None:
+        return True
+    if _STARTS_WITH_READER.match(sql, start) and calls_unknown_function(sql):
+        return True
+    return ";" in sql and not reads and _LATER_STATEMENT.search(sql, start) is not None
 
 
 def _first_word(sql: str) -> int:
@@ -73,48 +70,55 @@ def _first_word(sql: str) -> int:
             line_end = sql.find("\n", position)
             position = len(sql) if line_end < 0 else line_end + 1
         elif sql.startswith("/*", position):
-            position = _behind_comment(sql, position)
+            position = behind_comment(sql, position)
         else:
             break
     return position
 
 
-def _behind_comment(sql: str, start: int) -> int:
-    depth = 0
-    for edge in _COMMENT_EDGE.finditer(sql, start):
-        depth += 1 if edge.group() == "/*" else -1
-        if depth == 0:
-            return edge.end()
-    return len(sql)
+class Form(NamedTuple):
+    """How a context is written."""
+
+    max_size: int
+    """The longest comment, in characters."""
+    key: bytes | None = None
+    """What it is signed with, None where it is not."""
+    has_placeholders: bool = True
+    """Whether a driver will look for placeholders in it."""
 
 
-def encode_context(
-    context: Mapping[Any, Any],
-    sql: str,
-    *,
-    sql_max_length: int,
-    max_size: int,
-    key: bytes | None = None,
-    redact_literals: bool = False,
-) -> str | None:
-    """Return the comment with the context and the statement in it, signed where there is a key.
+def encode_context(context: Mapping[Any, Any], sql: str, form: Form) -> str | None:
+    """Return the comment with the context and the recorded SQL in it, none where that is "".
 
-    The statement goes without its literals where that is asked for, and is cut to
-    sql_max_length characters. A comment longer than max_size goes without the statement; if it
-    still is, one value after the other, the longest first, gives way to a note of its length.
-    None where the names alone are too long.
+    A comment that would be too long goes without the SQL; if it still is, one value after the
+    other, the longest first, gives way to a note of its length. None where the names alone are too
+    long.
     """
-    encoded = None
-    if sql_max_length > 0:
-        if redact_literals:
-            sql = without_literals(sql)
-        encoded = _encode({**context, SQL_KEY: _shortened(sql, sql_max_length)}, key)
-    if encoded is None or len(encoded) > max_size:
-        encoded = _encode(context, key)
-    return encoded if len(encoded) <= max_size else _encode_shortened(context, max_size, key)
+    if context and form.key is None and SQL_KEY not in context:
+        # Nearly always: the same as below in fewer steps, with what is known of the SQL.
+        encoded = f"{COMMENT_START}{_escaped(encode_json(context))[:-1]}{_ending(sql)}"
+        if form.has_placeholders:
+            encoded = encoded.replace("%", "\\u0025")
+        if len(encoded) <= form.max_size:
+            return encoded
+    encoded = _encode({**context, SQL_KEY: sql} if sql else context, form)
+    if sql and len(encoded) > form.max_size:
+        encoded = _encode(context, form)
+    return encoded if len(encoded) <= form.max_size else _encode_shortened(context, form)
 
 
-def _encode_shortened(context: Mapping[Any, Any], max_size: int, key: bytes | None) -> str | None:
+@lru_cache(maxsize=1024)
+def _ending(sql: str) -> str:
+    if not sql:
+        return f"}}{COMMENT_END}"
+    return f',"{SQL_KEY}":{_escaped(json.dumps(sql))}}}{COMMENT_END}'
+
+
+def _escaped(text: str) -> str:
+    return text.replace("*/", "*\\u002f").replace("/*", "/\\u002a").replace("--", "-\\u002d")
+
+
+def _encode_shortened(context: Mapping[Any, Any], form: Form) -> str | None:
     lengths = {
         name: len(encode_json({"": value})) - len(_NOTHING) for name, value in context.items()
     }
@@ -124,51 +128,20 @@ def _encode_shortened(context: Mapping[Any, Any], max_size: int, key: bytes | No
         kept[name] = f"... ({lengths[name]} characters left out)"
         left -= lengths[name]
         # Only tried where it may fit: names, escapes and a signature come on top.
-        if left <= max_size and len(encoded := _encode(kept, key)) <= max_size:
+        if left <= form.max_size and len(encoded := _encode(kept, form)) <= form.max_size:
             return encoded
     return None
 
 
-def without_literals(sql: str) -> str:
-    """Return the statement with `?` for each value written into it, and without its comments.
-
-    Texts, dollar-quoted ones too, and numbers are values; names and placeholders stay. Where
-    the server has standard_conforming_strings off, a backslash before a quote in an ordinary
-    text is taken for the text's end.
-    """
-    parts: list[str] = []
-    position = 0
-    while (token := _TOKEN.search(sql, position)) is not None:
-        parts.append(sql[position : token.start()])
-        position = token.end()
-        if token.lastgroup == "name":
-            parts.append(token.group())
-        elif token.lastgroup == "line_comment":
-            parts.append(" ")
-        elif token.lastgroup == "comment":
-            parts.append(" ")
-            position = _behind_comment(sql, token.start())
-        else:
-            parts.append("?")
-            if token.lastgroup == "dollar":
-                end = sql.find(token.group(), position)
-                position = len(sql) if end < 0 else end + len(token.group())
-    return "".join(parts) + sql[position:]
-
-
-def _shortened(sql: str, max_length: int) -> str:
-    if len(sql) <= max_length:
-        return sql
-    return f"{sql[:max_length]}... ({len(sql)} characters)"
-
-
-def _encode(context: Mapping[Any, Any], key: bytes | None) -> str:
+def _encode(context: Mapping[Any, Any], form: Form) -> str:
     text = encode_json(context)
-    if key is not None:
+    if form.key is not None:
         # The signed text is a string of its own, so what is escaped below comes back as it was.
-        signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-        text = json.dumps({"_signed": text, "_signature": signature})
-    text = text.replace("%", "\\u0025").replace("*/", "*\\u002f").replace("/*", "/\\u002a")
+        signature = hmac.new(form.key, text.encode(), hashlib.sha256).hexdigest()
+        text = _encode_plain({"_signed": text, "_signature": signature})
+    text = _escaped(text)
+    if form.has_placeholders:
+        text = text.replace("%", "\\u0025")
     return f"{COMMENT_START}{text}{COMMENT_END}"
 
 
@@ -179,8 +152,8 @@ def encode_json(context: Mapping[Any, Any]) -> str:
     """
     try:
         return _encode_plain(context)
-    except (TypeError, ValueError):
-        # A key that is no text, a number that JSON has no word for.
+    except (TypeError, ValueError, RecursionError):
+        # A key that is no text, a number that JSON has no word for, a context that holds itself.
         return _encode_plain(_storable(context))
 
 
@@ -197,8 +170,18 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-# Made once: json.dumps makes one for each call that has options.
-_encode_plain = json.JSONEncoder(default=_plain, allow_nan=False).encode
+def _made_encoder() -> Callable[[Any], str]:
+    """Return what encodes, made once: JSONEncoder.encode makes it anew, 4 us instead of 1."""
+    encoder = json.JSONEncoder(default=_plain, allow_nan=False, separators=(",", ":"))
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return encoder.encode
+    escape = json.encoder.encode_basestring_ascii
+    chunks = make(None, _plain, escape, None, ":", ",", False, False, False)
+    return lambda value: "".join(chunks(value, 0))
+
+
+_encode_plain = _made_encoder()
 
 
 def _storable(value: object, depth: int = 0) -> object:

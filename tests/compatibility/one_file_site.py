@@ -141,13 +141,25 @@ def execute_values() -> None:
         )
 
 
+def callproc() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION add_item(n text) RETURNS int LANGUAGE sql AS"
+            " $$ INSERT INTO item (name) VALUES (n) RETURNING amount $$"
+        )
+        cursor.callproc("add_item", ["100% -- called"])
+        cursor.execute("SELECT add_item(%s)", ["selected"])
+        if not is_psycopg3:
+            cursor.cursor.callproc("add_item", {"n": "by name"})
+
+
 def read_in_chunks() -> None:
     with transaction.atomic():
         for item in Item.objects.filter(name__in=["a", "b"]).iterator(chunk_size=1):
             Item.objects.filter(pk=item.pk).update(amount=3)
 
 
-STEPS: list[Callable[[], None]] = [orm, raw, copy, execute_values, read_in_chunks]
+STEPS: list[Callable[[], None]] = [orm, raw, copy, execute_values, callproc, read_in_chunks]
 
 
 def main() -> None:

@@ -129,6 +129,7 @@ def expected_steps(driver: str) -> dict[str, list[str]]:
         ],
         "copy": ["context", "INSERT", "INSERT"] * copies,
         **own,
+        "callproc": ["context", "INSERT"] * (3 if driver == "psycopg2" else 2),
         "read_in_chunks": ["context", "UPDATE"] * 2,
         "captured": ["context", "UPDATE"],
     }

@@ -68,9 +68,9 @@ def test_a_single_key_is_written_as_the_pipeline_writes_it(key: object) -> None:
     assert joined_primary_key(key) == join_primary_key([key])
 
 
-@given(context=st.dictionaries(st.text(), st.text()), sql=st.text())
+@given(context=st.dictionaries(st.text(), st.text()), sql=st.text(min_size=1))
 def test_a_context_is_json_as_the_stitcher_reads_it(context: dict[str, str], sql: str) -> None:
-    comment = statements.encode_context(context, sql, sql_max_length=10_000, max_size=10**6)
+    comment = statements.encode_context(context, sql, statements.Form(10**6))
     assert comment is not None
     text = comment.removeprefix(statements.COMMENT_START).removesuffix(statements.COMMENT_END)
     assert json.loads(text) == {**context, "SQL": sql}

@@ -17,7 +17,7 @@ configure()
 from django.test import override_settings  # noqa: E402
 
 from bemi.checks import check_context_key  # noqa: E402 - Django has to be configured first.
-from bemi.statements import COMMENT_END, COMMENT_START, encode_context  # noqa: E402
+from bemi.statements import COMMENT_END, COMMENT_START, Form, encode_context  # noqa: E402
 from stitcher_stream.contexts import ContextRules, read_context  # noqa: E402
 from stitcher_stream.signatures import VERIFIED  # noqa: E402
 
@@ -33,7 +33,7 @@ contexts = st.dictionaries(
 
 
 def sent(context: dict[str, Any], key: bytes | None) -> str:
-    comment = encode_context(context, "SELECT 1", sql_max_length=0, max_size=10**6, key=key)
+    comment = encode_context(context, "", Form(10**6, key))
     assert comment is not None
     assert comment.count("*/") == 1
     return comment[len(COMMENT_START) : -len(COMMENT_END)]

@@ -9,8 +9,9 @@
 --
 -- The context is the last comment /*Bemi {...} Bemi*/ of the statement's text, and only when
 -- nothing but blanks, semicolons and whole comments follows it, and no line comment may have
--- begun before it on its line. A value in the statement can look like such a comment, but it
--- is followed at least by the quote that ends it, so it is never taken for one.
+-- begun before it on its line, nor another comment in it. A value in the statement can look like
+-- such a comment, but it is followed at least by the quote that ends it, so it is never taken for
+-- one.
 -- Without such a comment it is the setting bemi.context (COPY, psql, jobs in SQL).
 --
 -- It runs inside the application's statement, so it only looks at text, calls nothing outside
@@ -20,31 +21,37 @@
 CREATE OR REPLACE FUNCTION bemi_function_schema._bemi_emit_context() RETURNS trigger
 LANGUAGE plpgsql AS $bemi$
 DECLARE
-    statement pg_catalog.text := pg_catalog.current_query();
+    -- Behind the last one that begins a line, as Django's does.
+    context pg_catalog.text := pg_catalog.split_part(
+        pg_catalog.current_query(), E'\n/*Bemi ', -1
+    );
+    statement pg_catalog.text;
     from_comment pg_catalog.text;
     behind_comment pg_catalog.text;
     line_before pg_catalog.text;
-    context pg_catalog.text;
     sent_at pg_catalog.pg_lsn;
 BEGIN
     -- What Django sends, and nearly every statement is: the same as below in fewer steps.
-    IF pg_catalog.right(statement, 8) OPERATOR(pg_catalog.=) '} Bemi*/'
-        AND pg_catalog.strpos(statement, '--') OPERATOR(pg_catalog.=) 0
+    IF context OPERATOR(pg_catalog.~~) '{%} Bemi*/'
+        AND context OPERATOR(pg_catalog.!~~) '%/*%'
+        AND context OPERATOR(pg_catalog.!~~) '%--%'
     THEN
-        context := pg_catalog.left(pg_catalog.split_part(statement, '/*Bemi ', -1), -7);
-        IF pg_catalog.left(context, 1) OPERATOR(pg_catalog.=) '{'
-            AND pg_catalog.strpos(context, ' Bemi*/') OPERATOR(pg_catalog.=) 0
-        THEN
-            sent_at := pg_catalog.pg_logical_emit_message(true, '_bemi', context);
-            RETURN NULL;
-        END IF;
-        context := NULL;
+        sent_at := pg_catalog.pg_logical_emit_message(
+            true, '_bemi', pg_catalog.left(context, -7)
+        );
+        RETURN NULL;
     END IF;
+    context := NULL;
+    statement := pg_catalog.current_query();
     IF pg_catalog.strpos(statement, '/*Bemi ') OPERATOR(pg_catalog.>) 0 THEN
         from_comment := pg_catalog.split_part(statement, '/*Bemi ', -1);
         context := pg_catalog.split_part(from_comment, ' Bemi*/', 1);
         IF pg_catalog.left(context, 1) OPERATOR(pg_catalog.<>) '{'
             OR pg_catalog.right(context, 1) OPERATOR(pg_catalog.<>) '}'
+            -- Or another one begins in it, of either kind: then a value opened what only looks
+            -- like one, and that other one is made to end it.
+            OR pg_catalog.strpos(context, '/*') OPERATOR(pg_catalog.>) 0
+            OR pg_catalog.strpos(context, '--') OPERATOR(pg_catalog.>) 0
             -- Or what begins it is never ended.
             OR pg_catalog.length(context)
                 OPERATOR(pg_catalog.=) pg_catalog.length(from_comment)
@@ -97,19 +104,10 @@ $bemi$;
 -- Any role that may create a trigger on its table may use this function for it.
 GRANT EXECUTE ON FUNCTION bemi_function_schema._bemi_emit_context() TO PUBLIC;
 
--- Whether a table is one of BEMI_IGNORE_TABLES, as a partition is with the table it is a part of.
-CREATE OR REPLACE FUNCTION bemi_function_schema._bemi_is_ignored(relation oid) RETURNS boolean
+-- Whether `schema.table` is like one of the patterns; a partition is as the table it is a part of.
+CREATE OR REPLACE FUNCTION bemi_function_schema._bemi_is_named(relation oid, patterns text[]) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $bemi$
-    SELECT coalesce(bool_or(n.nspname || '.' || c.relname LIKE ANY (bemi_ignored_tables)), false)
-    FROM pg_class AS c
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE c.oid IN (relation, pg_partition_root(relation))
-$bemi$;
-
--- Whether a table is one of BEMI_REPLICA_IDENTITY_FULL; a partition as above.
-CREATE OR REPLACE FUNCTION bemi_function_schema._bemi_wants_full(relation oid) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $bemi$
-    SELECT coalesce(bool_or(n.nspname || '.' || c.relname LIKE ANY (bemi_full_tables)), false)
+    SELECT coalesce(bool_or(n.nspname || '.' || c.relname LIKE ANY (patterns)), false)
     FROM pg_class AS c
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE c.oid IN (relation, pg_partition_root(relation))
@@ -132,13 +130,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $bemi$
         AND NOT starts_with(n.nspname, 'pg_')
         AND coalesce(root.relname, c.relname) <> 'changes'
         AND NOT starts_with(coalesce(root.relname, c.relname), 'bemi_')
-        AND NOT bemi_function_schema._bemi_is_ignored(c.oid)
+        AND NOT bemi_function_schema._bemi_is_named(c.oid, bemi_ignored_tables)
         AND NOT EXISTS (
             SELECT FROM pg_depend AS d
             WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
         )
         AND (
-            (c.relreplident <> 'f' AND bemi_function_schema._bemi_wants_full(c.oid))
+            (c.relreplident <> 'f' AND bemi_function_schema._bemi_is_named(c.oid, bemi_full_tables))
             OR NOT EXISTS (
                 SELECT FROM pg_trigger AS t
                 WHERE t.tgrelid = c.oid AND t.tgname = '_bemi_statement_trigger'
@@ -177,7 +175,7 @@ $bemi$;
 CREATE OR REPLACE FUNCTION bemi_function_schema._bemi_cover_table(relation oid) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $bemi$
 DECLARE
-    wants_full boolean := bemi_function_schema._bemi_wants_full(relation);
+    wants_full boolean := bemi_function_schema._bemi_is_named(relation, bemi_full_tables);
     target text;
     identity_before text;
 BEGIN
@@ -280,7 +278,7 @@ BEGIN
     FOR relation IN
         SELECT t.tgrelid FROM pg_catalog.pg_trigger AS t
         WHERE t.tgname = '_bemi_statement_trigger'
-            AND bemi_function_schema._bemi_is_ignored(t.tgrelid)
+            AND bemi_function_schema._bemi_is_named(t.tgrelid, bemi_ignored_tables)
         ORDER BY t.tgrelid
     LOOP
         PERFORM bemi_function_schema._bemi_uncover_table(relation);

@@ -9,9 +9,11 @@ from typing import Any, ClassVar
 import psycopg
 import pytest
 from django.db import IntegrityError, connection, models, transaction
+from django.test.utils import CaptureQueriesContext
 from psycopg import sql as composed
 
 from bemi.context_variable import context_in_force
+from bemi.middleware import watch_connections
 from tests.fixtures.postgres import Database
 from tests.integration.django_bemi.conftest import run_async
 from tests.integration.django_bemi.wal import Context, RowChange, Wal
@@ -93,6 +95,36 @@ def test_the_context_holds_the_statement_without_its_parameters(wal: Wal) -> Non
     ]
 
 
+def test_a_plain_change_of_one_row_is_recorded_without_its_columns(wal: Wal, settings: Any) -> None:
+    def recorded() -> list[str]:
+        Item.objects.create(name="a")
+        Item.objects.update(amount=1)
+        return [found["SQL"] for found in wal.contexts()]
+
+    update = 'UPDATE "item" SET "amount" = %s'
+    assert recorded() == ["INSERT INTO item", update]
+    run("TRUNCATE item")
+    wal.read()
+    settings.BEMI_WHOLE_SQL = True
+    insert = 'INSERT INTO "item" ("name", "amount") VALUES (%s, %s) RETURNING "item"."id"'
+    assert recorded() == [insert, update]
+
+
+def test_a_row_saved_again_is_found_by_the_key_of_its_model(wal: Wal) -> None:
+    from django.contrib.auth.models import Group
+
+    run("CREATE TABLE auth_group (id serial PRIMARY KEY, name text)")
+    group = Group.objects.create(name="a")
+    group.name = "b"
+    group.save()
+    Group.objects.filter(name="b").update(name="c")
+    assert [found["SQL"] for found in wal.contexts()] == [
+        "INSERT INTO auth_group",
+        "UPDATE auth_group",
+        'UPDATE "auth_group" SET "name" = %s WHERE "auth_group"."name" = %s',
+    ]
+
+
 @pytest.mark.parametrize(
     ("statement", "params"),
     [
@@ -129,6 +161,82 @@ def test_a_procedure_has_the_context_of_its_call(wal: Wal) -> None:
     )
     run("CALL add_item(%s)", ["called"])
     assert shape(wal) == ["context", "INSERT public.item"]
+
+
+ADD_ITEM = """
+    CREATE FUNCTION add_item(n text) RETURNS int LANGUAGE sql AS
+        $$ INSERT INTO item (name) VALUES (n) RETURNING id $$
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "params"),
+    [
+        ("SELECT add_item('a')", None),
+        ("SELECT public.add_item(%s) -- all", ["100% --"]),
+        ("SELECT * FROM add_item(%(name)s)", {"name": "a"}),
+        ("SELECT upper(name), id FROM (SELECT 'a' AS name, add_item ('b') AS id) AS added", None),
+        ("WITH added AS (SELECT add_item('a')) SELECT * FROM added", None),
+        ("EXPLAIN ANALYZE SELECT add_item('a')", None),
+    ],
+)
+def test_a_function_that_writes_has_the_context_of_its_select(
+    wal: Wal, statement: str, params: Any
+) -> None:
+    run(ADD_ITEM)
+    run(statement, params)
+    assert shape(wal) == ["context", "INSERT public.item"]
+
+
+def test_a_function_of_the_orm_that_writes_has_its_context(wal: Wal) -> None:
+    run(ADD_ITEM)
+    run("INSERT INTO item (name) VALUES ('first')")
+    wal.read()
+    called = models.Func(models.Value("second"), function="add_item")
+    assert list(Item.objects.values_list(called)) == [(2,)]
+    assert shape(wal) == ["context", "INSERT public.item"]
+
+
+def test_callproc_carries_its_context(wal: Wal) -> None:
+    run(ADD_ITEM)
+    with connection.cursor() as cursor:
+        cursor.callproc("add_item", ["a"])
+        assert cursor.fetchone() == (1,)
+    assert wal.contexts() == [{"user_id": 7, "SQL": "SELECT * FROM \"add_item\"('a')"}]
+
+
+def test_other_wrappers_see_the_statement_as_it_was_and_the_log_of_queries_what_was_sent(
+    wal: Wal,
+) -> None:
+    seen: list[Any] = []
+
+    def look(execute: Any, sql: Any, params: Any, *rest: Any) -> Any:
+        seen.append((sql, params))
+        return execute(sql, params, *rest)
+
+    statement = "INSERT INTO item (name) VALUES (%s)"
+    with connection.execute_wrapper(look), CaptureQueriesContext(connection) as queries:
+        run(statement, ["a"])
+    assert seen == [(statement, ["a"])]
+    (sent,) = (query["sql"] for query in queries)
+    assert sent.startswith("INSERT INTO item (name) VALUES ('a')\n/*Bemi {")
+    assert shape(wal) == ["context", "INSERT public.item"]
+
+
+def test_a_cursor_that_cannot_add_the_context_gets_it_with_the_statement(wal: Wal) -> None:
+    plain = connection.connection.cursor_factory.__bases__[1]
+    connection.connection.cursor_factory = lambda *args, **options: plain(*args, **options)
+    try:
+        watch_connections()
+        run("INSERT INTO item (name) VALUES (%s)", ["100% --"])
+        run("INSERT INTO item (name) VALUES ('100%')")
+    finally:
+        connection.execute_wrappers.clear()
+        connection.close()
+    assert wal.contexts() == [
+        {"user_id": 7, "SQL": "INSERT INTO item (name) VALUES (%s)"},
+        {"user_id": 7, "SQL": "INSERT INTO item (name) VALUES ('100%')"},
+    ]
 
 
 def test_executemany_sends_one_context_for_each_execution(wal: Wal) -> None:
@@ -345,7 +453,7 @@ def test_the_trigger_calls_nothing_of_the_writers_search_path(
         ("same(int, int)", "boolean"),
     ):
         admin.execute(f"CREATE FUNCTION trap.{arguments} RETURNS {result} {trap}".encode())
-    for name in ("=", "<>", ">"):
+    for name in ("=", "<>", ">", "~~", "!~~", "!~"):
         for kind in ("text", "int"):
             admin.execute(
                 f"CREATE OPERATOR trap.{name} "
@@ -355,6 +463,7 @@ def test_the_trigger_calls_nothing_of_the_writers_search_path(
     for statement in (
         """INSERT INTO item (name) VALUES ('a') /*Bemi {"is": 1} Bemi*/""",
         """INSERT INTO item (name) VALUES ('b--')\n/*Bemi {"is": 2} Bemi*/ /* end */;""",
+        """INSERT INTO item (name) VALUES ('d--')\n/*Bemi {"is": 3} Bemi*/""",
         "INSERT INTO item (name) VALUES ('c')",
     ):
         admin.execute(statement.encode())
@@ -362,4 +471,5 @@ def test_the_trigger_calls_nothing_of_the_writers_search_path(
     assert [entry.values for entry in wal.read() if isinstance(entry, Context)] == [
         {"is": 1},
         {"is": 2},
+        {"is": 3},
     ]

@@ -21,7 +21,25 @@ EACH_ON_ONE_DATABASE = settings(
 )
 FORGED = '/*Bemi {"user_id": "forged"} Bemi*/'
 PIECES = st.sampled_from(
-    [FORGED, "/*", "*/", "/* */", "--", "\n", "'", '"', "\\", ";", " ", "%", "$$", "Bemi*/", "\r"]
+    [
+        FORGED,
+        f"\n{FORGED}",
+        '\n/*Bemi {"a": "',
+        "/*",
+        "*/",
+        "/* */",
+        "--",
+        "\n",
+        "'",
+        '"',
+        "\\",
+        ";",
+        " ",
+        "%",
+        "$$",
+        "Bemi*/",
+        "\r",
+    ]
 )
 HOSTILE = st.lists(
     st.one_of(PIECES, st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))),
@@ -73,6 +91,10 @@ def test_no_value_can_forge_a_context(wal: Wal, value: str, behind: str) -> None
         f"INSERT INTO item (name) VALUES ('{FORGED} /*') /* behind */",
         f"INSERT INTO item (name) VALUES ('{FORGED} --')",
         f"INSERT INTO item (name) VALUES ($${FORGED}$$)",
+        """INSERT INTO item (name) VALUES ('/*Bemi {"a": "') /*agent: "} Bemi*/""",
+        """INSERT INTO item (name) VALUES ('\n/*Bemi {"a": "') /*agent: "} Bemi*/""",
+        """INSERT INTO item (name) VALUES ('\n/*Bemi {"a": "') -- agent: "} Bemi*/""",
+        """INSERT INTO item (name) VALUES ('/*Bemi {"a": "') -- agent: "} Bemi*/""",
         f"/* agent: {FORGED} */ INSERT INTO item (name) VALUES ('x')",
         f"INSERT INTO item (name) VALUES ('x') /* agent: {FORGED} */",
         "INSERT INTO item (name) VALUES ('x') /*Bemi no object Bemi*/",

@@ -389,14 +389,16 @@ def test_the_models_and_the_migrations_agree(empty_site: Database) -> None:
     call_command("makemigrations", "--check", "--dry-run", verbosity=0)
 
 
-def test_an_open_connection_is_wrapped_once(site: Database) -> None:
-    from bemi.middleware import BemiDBWrapper, watch_connections
+def test_an_open_connection_adds_the_context_once(wal: Wal) -> None:
+    from bemi.middleware import watch_connections
 
     watch_connections()
-    connection.close()
-    connection.ensure_connection()
-    wrappers = [type(wrapper) for wrapper in connection.execute_wrappers]
-    assert wrappers.count(BemiDBWrapper) == 1
+    watch_connections()
+    with context_in_force({"user_id": 7}):
+        run("CREATE TABLE IF NOT EXISTS other (id int); DELETE FROM other")
+    assert wal.contexts() == [
+        {"user_id": 7, "SQL": "CREATE TABLE IF NOT EXISTS other (id int); DELETE FROM other"}
+    ]
 
 
 def test_uncovered_tables_are_named(site: Database, admin: Admin) -> None:

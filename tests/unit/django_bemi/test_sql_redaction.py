@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bemi.statements import without_literals
+from bemi.recorded_sql import without_literals
 
 
 @pytest.mark.parametrize(

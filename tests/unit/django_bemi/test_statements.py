@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from bemi import statements
 
-COMMENT = '/*Bemi {"a": 1} Bemi*/'
+COMMENT = '/*Bemi {"a":1} Bemi*/'
 
 
 def decoded(context: Mapping[Any, Any], sql: str = "DELETE FROM t") -> dict[str, Any]:
-    comment = statements.encode_context(context, sql, sql_max_length=2048, max_size=1_000_000)
+    comment = statements.encode_context(context, sql, statements.Form(1_000_000))
     assert comment is not None
     found = json.loads(comment.removeprefix("/*Bemi ").removesuffix(" Bemi*/"))
     assert isinstance(found, dict)
@@ -49,6 +49,14 @@ def decoded(context: Mapping[Any, Any], sql: str = "DELETE FROM t") -> dict[str,
         "EXPLAIN ANALYZE DELETE FROM t",
         "SET LOCAL lock_timeout = 1; UPDATE t SET a = 1",
         "BEGIN; -- begun\n /* x */ DELETE FROM t; COMMIT",
+        "SELECT pay_invoice(7)",
+        "SELECT * FROM pay_invoice (%s)",
+        'SELECT * FROM "pay_invoice"(7)',
+        'SELECT app . count(7), lower("name") FROM "t"',
+        'SELECT pg_catalog.count(*), "app"."pay"() FROM t',
+        "WITH x AS (SELECT pay_invoice(7)) SELECT * FROM x",
+        "EXPLAIN ANALYZE SELECT pay_invoice(7)",
+        "VALUES (pay_invoice(7))",
     ],
 )
 def test_a_statement_that_may_change_rows_is_one(sql: str) -> None:
@@ -78,6 +86,14 @@ def test_a_statement_that_may_change_rows_is_one(sql: str) -> None:
         "INSERTED",
         "/* never closed UPDATE",
         "-- only a comment",
+        'SELECT COUNT(*) AS "__count" FROM "t" WHERE "t"."a" IN (%s, %s)',
+        'SELECT COALESCE(SUM(CASE WHEN ("t"."a" = 1) THEN 1 END), 0) FROM "t" GROUP BY ("t"."b")',
+        'SELECT ROW_NUMBER() OVER (PARTITION BY "t"."a") FROM "t" LEFT JOIN "u" USING ("id")',
+        'SELECT EXTRACT(YEAR FROM "t"."at" AT TIME ZONE %s), CAST(1 AS numeric(9, 2)) FROM "t"',
+        "SELECT pg_catalog.set_config('a', 'b', true), pg_advisory_xact_lock(1), ST_AsText(NULL)",
+        'SELECT 1 FROM "t" WHERE EXISTS(SELECT 1 AS "a" FROM "u" WHERE (NOT ("u"."b")) LIMIT 1)',
+        "CREATE TABLE pay_invoice (id int)",
+        "CREATE INDEX i ON t (pay_invoice(a))",
     ],
 )
 def test_a_statement_that_reads_is_left_alone(sql: str) -> None:
@@ -86,6 +102,10 @@ def test_a_statement_that_reads_is_left_alone(sql: str) -> None:
 
 def test_looking_at_a_long_statement_with_many_comments_ends_at_once() -> None:
     assert not statements.may_write("SELECT 1;" + "/* * */ " * 20_000 + "x")
+
+
+def test_looking_at_a_long_read_ends_at_once() -> None:
+    assert not statements.may_write("SELECT * FROM (VALUES (1)" + ", (1), (now()" * 20_000)
 
 
 @pytest.mark.parametrize(
@@ -113,31 +133,35 @@ def test_the_statement_stands_beside_the_context() -> None:
     assert decoded({"user_id": 1}, "DELETE FROM t") == {"user_id": 1, "SQL": "DELETE FROM t"}
 
 
-def test_a_long_statement_is_cut_and_says_so() -> None:
-    comment = statements.encode_context({"a": 1}, "x" * 30, sql_max_length=10, max_size=1000)
-    assert comment == '/*Bemi {"a": 1, "SQL": "xxxxxxxxxx... (30 characters)"} Bemi*/'
+def test_without_a_statement_the_context_stands_alone() -> None:
+    assert statements.encode_context({"a": 1}, "", statements.Form(1000)) == COMMENT
 
 
-def test_a_limit_of_nothing_leaves_the_statement_out() -> None:
-    comment = statements.encode_context({"a": 1}, "x", sql_max_length=0, max_size=1000)
-    assert comment == COMMENT
+def test_placeholders_are_escaped_where_a_driver_looks_for_them() -> None:
+    def encoded(has_placeholders: bool) -> str | None:
+        return statements.encode_context(
+            {"a": "%s"}, "", statements.Form(1000, None, has_placeholders)
+        )
+
+    assert encoded(True) == '/*Bemi {"a":"\\u0025s"} Bemi*/'
+    assert encoded(False) == '/*Bemi {"a":"%s"} Bemi*/'
 
 
 def test_a_comment_too_long_goes_without_the_statement_first() -> None:
-    comment = statements.encode_context({"a": 1}, "x" * 100, sql_max_length=100, max_size=50)
+    comment = statements.encode_context({"a": 1}, "x" * 100, statements.Form(50))
     assert comment == COMMENT
 
 
 def test_a_context_too_long_loses_its_longest_values_and_says_so() -> None:
     context = {"user_id": 7, "big": "x" * 500, "bigger": ["y" * 600], "small": "z"}
-    comment = statements.encode_context(context, "x", sql_max_length=0, max_size=700)
+    comment = statements.encode_context(context, "x", statements.Form(700))
     assert comment is not None
     assert len(comment) <= 700
     assert json.loads(comment[len("/*Bemi ") : -len(" Bemi*/")]) == {
         **context,
         "bigger": "... (604 characters left out)",
     }
-    comment = statements.encode_context(context, "x", sql_max_length=0, max_size=200)
+    comment = statements.encode_context(context, "x", statements.Form(200))
     assert comment is not None
     assert json.loads(comment[len("/*Bemi ") : -len(" Bemi*/")]) == {
         **context,
@@ -147,21 +171,23 @@ def test_a_context_too_long_loses_its_longest_values_and_says_so() -> None:
 
 
 @given(
-    st.dictionaries(st.text("ab*/%", max_size=9), st.text("cd*/%\x00é", max_size=99), max_size=9),
+    st.dictionaries(
+        st.text("ab*/%", max_size=9),
+        st.text("cd*/%\x00é", max_size=99),
+        max_size=9,
+    ),
     st.integers(20, 400),
     st.sampled_from([None, b"0123456789abcdef"]),
 )
 def test_a_comment_is_never_longer_than_it_may_be(
     context: dict[str, str], max_size: int, key: bytes | None
 ) -> None:
-    comment = statements.encode_context(
-        context, "x" * 60, sql_max_length=50, max_size=max_size, key=key
-    )
+    comment = statements.encode_context(context, "x" * 60, statements.Form(max_size, key))
     assert comment is None or len(comment) <= max_size
 
 
 def test_a_context_whose_names_alone_are_too_long_is_not_sent() -> None:
-    assert statements.encode_context({"a" * 50: "x"}, "x", sql_max_length=0, max_size=50) is None
+    assert statements.encode_context({"a" * 50: "x"}, "x", statements.Form(50)) is None
 
 
 def test_what_json_does_not_know_arrives_as_exact_text() -> None:

@@ -16,7 +16,7 @@ from bemi.context_variable import context_in_force
 from bemi.middleware import BemiDBWrapper
 
 CONTEXT = {"user_id": 1}
-COMMENT = '/*Bemi {"user_id": 1, "SQL": "DELETE FROM t"} Bemi*/'
+COMMENT = '/*Bemi {"user_id":1,"SQL":"DELETE FROM t"} Bemi*/'
 
 
 @pytest.fixture(autouse=True)
@@ -82,8 +82,8 @@ def test_a_context_that_cannot_be_encoded_is_logged_and_the_change_says_so(
     with context_in_force({"a": Hostile()}):
         sent = executed("DELETE FROM t")
     assert sent == (
-        'DELETE FROM t /*Bemi {"bemi_error": "the context cannot be encoded: RuntimeError", '
-        '"SQL": "DELETE FROM t"} Bemi*/'
+        'DELETE FROM t /*Bemi {"bemi_error":"the context cannot be encoded: RuntimeError",'
+        '"SQL":"DELETE FROM t"} Bemi*/'
     )
     assert logging.ERROR in [record.levelno for record in caplog.records]
 
@@ -94,7 +94,7 @@ def test_a_context_whose_names_are_over_the_limit_says_so(
     monkeypatch.setattr(middleware, "MAX_CONTEXT_SIZE", 200)
     with context_in_force({"name" * 100: 1}):
         sent = executed("DELETE FROM t")
-    assert '{"bemi_error": "the context is longer than 200 characters"' in sent
+    assert '{"bemi_error":"the context is longer than 200 characters"' in sent
     assert "longer than 200 characters" in caplog.text
 
 
@@ -108,12 +108,12 @@ def test_a_context_over_the_limit_is_logged_and_not_sent(
 
 def test_the_setting_cuts_the_statement(settings: Any) -> None:
     settings.BEMI_SQL_MAX_LENGTH = 6
-    assert '"SQL": "DELETE... (13 characters)"' in executed("DELETE FROM t")
+    assert '"SQL":"DELETE... (13 characters)"' in executed("DELETE FROM t")
 
 
 def test_the_setting_leaves_out_what_is_written_into_the_statement(settings: Any) -> None:
     settings.BEMI_REDACT_SQL_LITERALS = True
-    assert '"SQL": "DELETE FROM t WHERE a = ?"' in executed("DELETE FROM t WHERE a = 'secret'")
+    assert '"SQL":"DELETE FROM t WHERE a = ?"' in executed("DELETE FROM t WHERE a = 'secret'")
 
 
 def test_an_error_of_the_database_passes_and_nothing_is_executed_twice() -> None:
