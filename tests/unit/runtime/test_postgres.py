@@ -6,7 +6,7 @@ import pytest
 
 from runtime.destination import DestinationDatabase
 from runtime.postgres import connection_parameters, refusal_advice
-from runtime.settings import SourceDatabase
+from runtime.settings import InvalidSettings, SourceDatabase
 
 FAILED = 'connection failed: connection to server at "10.0.0.1", port 5432 failed: '
 
@@ -77,3 +77,8 @@ def test_the_destination_takes_the_sources_certificates_unless_it_has_its_own() 
         "sslpassword": "hunter2",
     }
     assert "hunter2" not in repr(destination)
+
+
+def test_an_sslmode_that_libpq_does_not_know_is_refused_before_connecting() -> None:
+    with pytest.raises(InvalidSettings, match=r"DB_SSLMODE.*verify-full"):
+        SourceDatabase.from_environ({"DB_SSLMODE": "nonsense"})
