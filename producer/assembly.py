@@ -195,8 +195,9 @@ def _rules(settings: ProducerSettings, filters: TableFilters) -> Callable[[Relat
             return filters.captures_column(relation.pg_schema, relation.table, name)
 
         def propagates_type(name: str, type_name: str) -> bool:
-            return matches_any(columns, f"{table}.{name}") or matches_any(
-                types, f"{table}.{type_name}"
+            column = f"{table}.{name}"
+            return not column_rules.cuts_or_masks(column) and (
+                matches_any(columns, column) or matches_any(types, f"{table}.{type_name}")
             )
 
         names = [column.name for column in relation.columns]

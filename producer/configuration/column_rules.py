@@ -31,6 +31,7 @@ from producer.configuration.expressions import (
 UNBOUNDED: Final = 2**31 - 1
 """Length of a column of a type without a length, such as text."""
 
+_TRUNCATIONS, _MASKS, _HASHES = range(3)  # The order they go in.
 _TRUNCATE = re.compile(r"column\.truncate\.to\.(\d+)\.chars")
 _MASK = re.compile(r"column\.mask\.with\.(\d+)\.chars")
 _HASH = re.compile(r"column\.mask\.hash\.v2\.([^.]+)\.with\.salt\.(.+)")
@@ -97,6 +98,7 @@ class ColumnRule:
 
 @dataclass(frozen=True, slots=True)
 class _Named:
+    order: int
     columns: tuple[Expression, ...]
     rule_for: Callable[[ColumnFacts], ColumnRule | None]
 
@@ -109,8 +111,8 @@ class ColumnRules:
         named = []
         for name, columns in properties.items():
             order, rule_for = _parse(name)
-            named.append((order, _Named(compile_expressions(split_list(columns)), rule_for)))
-        self._named = [entry for _, entry in sorted(named, key=lambda item: item[0])]
+            named.append(_Named(order, compile_expressions(split_list(columns)), rule_for))
+        self._named = sorted(named, key=lambda entry: entry.order)
 
     def __bool__(self) -> bool:
         return bool(self._named)
@@ -128,20 +130,29 @@ class ColumnRules:
                 return named.rule_for(column)
         return None
 
+    def cuts_or_masks(self, name: str) -> bool:
+        """Tell whether a truncation or a mask names the column, even one that changes nothing.
+
+        To Debezium column.propagate.source.type is one more such rule, behind these.
+        """
+        return any(
+            matches_any(named.columns, name) for named in self._named if named.order < _HASHES
+        )
+
 
 def _parse(name: str) -> tuple[int, Callable[[ColumnFacts], ColumnRule | None]]:
     if match := _TRUNCATE.fullmatch(name):
         limit = int(match[1])
-        return 0, lambda column: _truncation(column, limit)
+        return _TRUNCATIONS, lambda column: _truncation(column, limit)
     if match := _MASK.fullmatch(name):
         mask = "*" * int(match[1])
-        return 1, lambda column: _mask(column, mask)
+        return _MASKS, lambda column: _mask(column, mask)
     if match := _HASH.fullmatch(name):
         algorithm, salt = match[1], match[2].encode()
         digest = _DIGESTS.get(algorithm.lower())
         if digest is None or digest not in hashlib.algorithms_available:
             raise ValueError(f"{algorithm} is none of {', '.join(_DIGESTS).upper()}")
-        return 2, lambda column: _hash(column, digest, salt)
+        return _HASHES, lambda column: _hash(column, digest, salt)
     raise ValueError("a name is none of column.truncate.*, column.mask.with.* and .hash.v2.*")
 
 

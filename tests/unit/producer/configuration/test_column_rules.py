@@ -113,3 +113,16 @@ def test_a_truncated_text_is_never_longer_and_can_be_written(text: str, limit: i
     cut = rule(f"column.truncate.to.{limit}.chars").of_text(writable)
     assert len(cut.encode("utf-16-le")) <= 2 * limit
     assert writable.startswith(cut) or (cut[-1] == "?" and writable.startswith(cut[:-1]))
+
+
+def test_a_truncation_or_a_mask_takes_the_place_of_a_propagated_type() -> None:
+    rules = ColumnRules(
+        {
+            "column.truncate.to.900.chars": "s.t.cut",
+            "column.mask.with.0.chars": "s.t.masked",
+            "column.mask.hash.v2.SHA-256.with.salt.s": "s.t.*",
+        }
+    )
+    assert [rules.cuts_or_masks(f"s.t.{name}") for name in ("cut", "masked", "hashed")] == [
+        *(True, True, False)
+    ]
