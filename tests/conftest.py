@@ -25,6 +25,7 @@ pytest_plugins = [
     "tests.fixtures.stages",
     "tests.fixtures.capture",
     "tests.fixtures.postgres_majors",
+    "tests.fixtures.standbys",
     "tests.fixtures.pipeline",
     "tests.fixtures.secured",
 ]

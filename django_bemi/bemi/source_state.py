@@ -38,6 +38,8 @@ class SourceState:
     partial: tuple[str, ...]
     """Covered tables whose `before` is not complete: no REPLICA IDENTITY FULL."""
     slots: tuple[Slot, ...]
+    is_standby: bool = False
+    """It takes no writes: all that it has came from its primary, triggers too."""
 
 
 class Problem(NamedTuple):
@@ -52,8 +54,10 @@ def source_state(connection: BaseDatabaseWrapper) -> SourceState:
     """Ask the database."""
     is_installed = triggers.is_installed(connection)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT current_setting('wal_level')")
-        (wal_level,) = cursor.fetchone()
+        cursor.execute(
+            "SELECT pg_catalog.current_setting('wal_level'), pg_catalog.pg_is_in_recovery()"
+        )
+        wal_level, is_standby = cursor.fetchone()
         cursor.execute(_COVERED)
         covered = cursor.fetchall()
         cursor.execute(_SLOTS)
@@ -65,12 +69,18 @@ def source_state(connection: BaseDatabaseWrapper) -> SourceState:
         uncovered=tuple(triggers.uncovered_tables(connection)) if is_installed else (),
         partial=tuple(table for table, is_full in covered if not is_full),
         slots=slots,
+        is_standby=is_standby,
     )
 
 
 def problems(state: SourceState) -> list[Problem]:
-    """Return what is wrong, each with what to do about it; the worst first."""
+    """Return what is wrong, each with what to do about it; the worst first.
+
+    Of a standby only that it lost a slot: the rest is its primary's affair.
+    """
     found = []
+    if state.is_standby:
+        return _lost_slots(state)
     if state.wal_level != "logical":
         found.append(
             Problem(
@@ -87,15 +97,7 @@ def problems(state: SourceState) -> list[Problem]:
                 "bemi.W102",
             )
         )
-    found += [
-        Problem(
-            f"Replication slot {slot.name} is lost: changes are missing from the trail.",
-            "The producer says how to go on; see its documentation on gaps.",
-            "bemi.W103",
-        )
-        for slot in state.slots
-        if slot.wal_status == "lost"
-    ]
+    found += _lost_slots(state)
     if state.uncovered:
         found.append(
             Problem(
@@ -115,6 +117,18 @@ def problems(state: SourceState) -> list[Problem]:
             )
         )
     return found
+
+
+def _lost_slots(state: SourceState) -> list[Problem]:
+    return [
+        Problem(
+            f"Replication slot {slot.name} is lost: changes are missing from the trail.",
+            "The producer says how to go on; see its documentation on gaps.",
+            "bemi.W103",
+        )
+        for slot in state.slots
+        if slot.wal_status == "lost"
+    ]
 
 
 def _some(tables: tuple[str, ...]) -> str:

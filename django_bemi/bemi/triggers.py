@@ -109,10 +109,10 @@ def cover_after_migrate(sender: AppConfig, using: str, **kwargs: Any) -> None:
     """Cover the tables that a migration made, and renew the functions when they are old.
 
     A receiver of `post_migrate`. Does nothing where the app's first migration is not
-    applied, so nothing comes back after `migrate bemi zero`.
+    applied, so nothing comes back after `migrate bemi zero`, and on a standby.
     """
     connection = connections[using]
-    if not may_be_tracked(connection) or not _is_wanted(connection):
+    if not may_be_tracked(connection) or is_standby(connection) or not _is_wanted(connection):
         return
     try:
         _renew_and_cover(connection)
@@ -154,6 +154,13 @@ def may_be_tracked(connection: BaseDatabaseWrapper) -> bool:
     return connection.vendor == "postgresql" and router.allow_migrate(
         connection.alias, APP_LABEL, **{SOURCE_HINT: True}
     )
+
+
+def is_standby(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether the server follows another one and takes no writes."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_catalog.pg_is_in_recovery()")
+        return bool(cursor.fetchone()[0])
 
 
 def is_installed(connection: BaseDatabaseWrapper) -> bool:

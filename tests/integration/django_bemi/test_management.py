@@ -8,10 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, connections
 
 from bemi.checks import check_tracked_databases
 from bemi.source_state import Slot, SourceState, problems
+from deploy.local.ports import free_port
 from tests.fixtures.postgres import Database
 from tests.integration.django_bemi.conftest import make_changes_table
 
@@ -102,3 +103,24 @@ def test_the_status_shows_tables_slots_and_the_last_change(
     text = run("bemi_status")
     assert f"slot {slot} has no reader, WAL reserved, " in text
     assert "last change UPDATE item 7 committed 0:00:0" in text
+
+
+@pytest.mark.usefixtures("site")
+def test_the_status_of_a_database_that_does_not_answer_is_one_line_of_many(
+    admin: psycopg.Connection[Any],
+) -> None:
+    make_changes_table(admin)
+    settings = connection.settings_dict
+    connections.databases["gone"] = {**settings, "PORT": str(free_port())}
+    out = StringIO()
+    try:
+        with pytest.raises(SystemExit) as ended:
+            call_command("bemi_status", stdout=out, no_color=True)
+    finally:
+        del connections.databases["gone"]
+        del connections["gone"]
+    assert ended.value.code == 1
+    assert "database gone: cannot be asked\n" in out.getvalue()
+    assert "Connection refused" in out.getvalue()
+    assert "database default: 1 tables tracked" in out.getvalue()
+    assert "trail: no change yet" in out.getvalue()

@@ -4,98 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from deploy.local.ports import free_port
 from deploy.local.postgres import LocalPostgres
-from deploy.local.postgres_account import unprivileged
 from deploy.local.process import ChildProcess
-from deploy.local.requirements import PostgresPrograms
 from tests.fixtures.capture import Capture
 from tests.fixtures.kafka import KafkaBroker
-from tests.fixtures.postgres import FAST_SETTINGS
-from tests.fixtures.postgres_majors import SYSTEM, capture_of, programs_of
+from tests.fixtures.postgres_majors import capture_of
 from tests.fixtures.stages import StartStage
+from tests.fixtures.standbys import STANDBY_SLOT, Servers
 from tests.fixtures.waiting import eventually
 
 ACCEPT_GAP = {"BEMI_PRODUCER_ACCEPT_GAP": "true"}
-STANDBY_SLOT = "standby"
-# A recovery that is asked for finds no archive and ends: that is a new timeline.
-SETTINGS = FAST_SETTINGS | {"restore_command": "false"}
-
-
-class Servers:
-    """Servers of one test, all of one version, each in a folder of its own."""
-
-    def __init__(self, folder: Path, programs: PostgresPrograms) -> None:
-        self._folder = folder
-        self._programs = programs
-        self._made: list[LocalPostgres] = []
-
-    def folder(self, name: str) -> Path:
-        """Return the folder of a server."""
-        return self._folder / name
-
-    def make(self, name: str, **settings: str) -> LocalPostgres:
-        """Return a server that is not started yet."""
-        server = LocalPostgres(
-            self.folder(name), free_port(), settings=SETTINGS | settings, programs=self._programs
-        )
-        self._made.append(server)
-        return server
-
-    def standby_of(self, primary: LocalPostgres, **settings: str) -> LocalPostgres:
-        """Return a started standby, made by pg_basebackup."""
-        folder = self.folder("standby")
-        folder.mkdir()
-        program = self._programs.folder / "pg_basebackup"
-        done = unprivileged(folder, program).run(
-            [
-                str(program),
-                *("--pgdata", str(folder / "data")),
-                *("--dbname", primary.dsn("postgres")),
-                *("--create-slot", "--slot", STANDBY_SLOT),
-                "--write-recovery-conf",
-                *("--checkpoint", "fast"),
-            ],
-            folder=folder,
-        )
-        assert done.returncode == 0, done.stderr
-        shutil.copy2(self.folder("primary") / "password", folder / "password")
-        standby = self.make("standby", hot_standby_feedback="on", **settings)
-        standby.start()
-        return standby
-
-    def kill(self) -> None:
-        """End all servers."""
-        for server in self._made:
-            server.kill()
-
-
-@pytest.fixture
-def servers(request: pytest.FixtureRequest, server_folder: Path) -> Iterator[Servers]:
-    """Return servers of the major version that the test is parametrized with."""
-    folder = server_folder / f"history-{uuid.uuid4().hex[:8]}"
-    folder.mkdir()
-    folder.chmod(0o711)
-    made = Servers(folder, programs_of(getattr(request, "param", SYSTEM)))
-    try:
-        yield made
-    finally:
-        made.kill()
-
-
-@pytest.fixture
-def primary(servers: Servers) -> LocalPostgres:
-    """Return a started server."""
-    server = servers.make("primary")
-    server.start()
-    return server
 
 
 @pytest.fixture

@@ -27,7 +27,12 @@ class Command(BaseCommand):
         for connection in connections.all():
             if not triggers.may_be_tracked(connection):
                 continue
-            state = source_state(connection)
+            try:
+                state = source_state(connection)
+            except DatabaseError as error:
+                is_wrong = True
+                self._show_error(f"database {connection.alias}: cannot be asked", error)
+                continue
             self._show(connection.alias, state)
             for problem in problems(state):
                 is_wrong = True
@@ -38,22 +43,26 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _show(self, alias: str, state: SourceState) -> None:
-        self.stdout.write(f"database {alias}: {state.covered} tables tracked with their context")
+        if state.is_standby:
+            self.stdout.write(f"database {alias}: a standby, tracked where its primary is")
+        else:
+            self.stdout.write(
+                f"database {alias}: {state.covered} tables tracked with their context"
+            )
         for slot in state.slots:
             behind = (
                 "" if slot.behind_bytes is None else f", {filesizeformat(slot.behind_bytes)} behind"
             )
             reader = "is being read" if slot.is_active else "has no reader"
             self.stdout.write(f"  slot {slot.name} {reader}, WAL {slot.wal_status}{behind}")
-        if not state.slots:
+        if not state.slots and not state.is_standby:
             self.stdout.write("  no replication slot: the producer has not been started yet")
 
     def _show_trail(self) -> bool:
         try:
             last = BemiChange.objects.order_by("-committed_at").first()
         except DatabaseError as error:
-            self.stdout.write(self.style.ERROR("trail: the table `changes` cannot be read"))
-            self.stdout.write(f"    {str(error).splitlines()[0]}")
+            self._show_error("trail: the table `changes` cannot be read", error)
             return False
         if last is None:
             self.stdout.write("trail: no change yet")
@@ -61,3 +70,7 @@ class Command(BaseCommand):
         ago = timedelta(seconds=round((timezone.now() - last.committed_at).total_seconds()))
         self.stdout.write(f"trail: last change {last} committed {ago} ago")
         return True
+
+    def _show_error(self, problem: str, error: DatabaseError) -> None:
+        self.stdout.write(self.style.ERROR(problem))
+        self.stdout.write(f"    {str(error).splitlines()[0]}")

@@ -33,6 +33,8 @@ class Command(BaseCommand):
         connection = connections[database]
         if not triggers.may_be_tracked(connection):
             raise CommandError(f"{database} is not tracked: not PostgreSQL, or a router says no")
+        if triggers.is_standby(connection):
+            raise CommandError(f"{database} is a standby: run this on its primary")
         if not check:
             triggers.install(connection)
         elif not triggers.is_installed(connection):
