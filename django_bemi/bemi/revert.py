@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.db import DatabaseError, router, transaction
+from django.db import DatabaseError, connections, router, transaction
 from django.db.models import Model
 
 from bemi.context_api import context
@@ -80,9 +80,10 @@ def revert(changes: Iterable[BemiChange], *, dry_run: bool = False) -> list[Undo
         return []
     ids = [str(change.pk) for change in ordered[:MAX_IDS_IN_CONTEXT]]
     undone: list[Undone] = []
+    using = _database(ordered)
     try:
-        with context({REVERTED_KEY: ids}), transaction.atomic(using=_database(ordered)):
-            undone = _undo_all(ordered)
+        with context({REVERTED_KEY: ids}), transaction.atomic(using=using):
+            undone = _undo_all(ordered, using)
             if dry_run:
                 raise _DryRun
     except _DryRun:
@@ -105,16 +106,42 @@ def _database(changes: Iterable[BemiChange]) -> str:
     return databases.pop() if databases else "default"
 
 
-def _undo_all(changes: Iterable[BemiChange]) -> list[Undone]:
-    undone, conflicts = [], []
+def _undo_all(changes: Iterable[BemiChange], using: str) -> list[Undone]:
+    undone: list[Undone] = []
+    conflicts: list[Conflict] = []
+    dangling: Conflict | None = None
     for change in changes:
         try:
             undone.append(_undo(change))
         except _Impossible as problem:
             conflicts.append(Conflict(change, str(problem)))
+        else:
+            # What one of them leaves without its row, the next may put right; until then it is
+            # the first one's doing.
+            refusal = _deferred_refusal(change, using)
+            dangling = refusal and (dangling or refusal)
+    if dangling is not None:
+        conflicts.append(dangling)
     if conflicts:
         raise RevertConflict(conflicts)
     return undone
+
+
+def _deferred_refusal(change: BemiChange, using: str) -> Conflict | None:
+    """Return the conflict of a change whose undoing could not be committed now, if it is one.
+
+    Django's foreign keys are deferred: a row that others refer to can be deleted until COMMIT.
+    """
+    try:
+        with transaction.atomic(using=using):
+            connections[using].check_constraints()
+    except DatabaseError as error:
+        return Conflict(change, _refusal(error))
+    return None
+
+
+def _refusal(error: DatabaseError) -> str:
+    return f"the database refuses it: {error}".strip()
 
 
 def _undo(change: BemiChange) -> Undone:
@@ -131,7 +158,7 @@ def _undo(change: BemiChange) -> Undone:
         with transaction.atomic(using=router.db_for_write(model)):
             return undo(model, change)
     except DatabaseError as error:
-        raise _Impossible(f"the database refuses it: {error}".strip()) from error
+        raise _Impossible(_refusal(error)) from error
 
 
 def _delete(model: type[Model], change: BemiChange) -> Undone:

@@ -262,6 +262,25 @@ def test_a_deleted_row_that_cannot_come_back_is_a_conflict(
         BemiChange.objects.deleted().revert()
 
 
+def test_a_row_that_others_refer_to_by_now_is_a_conflict_before_the_commit(
+    recorder: Recorder,
+) -> None:
+    with bemi.context(request_id="r"):
+        one, two = Author.objects.create(name="one"), Author.objects.create(name="two")
+        Book.objects.create(title="of the same request", author=one)
+    Book.objects.create(title="later", author=two)
+    recorder.record()
+    mistake = BemiChange.objects.context({"request_id": "r"})
+    for dry_run in (True, False):
+        with pytest.raises(RevertConflict, match=r"database refuses it: .*foreign key") as caught:
+            mistake.revert(dry_run=dry_run)
+        assert [conflict.change.primary_key for conflict in caught.value.conflicts] == [str(two.pk)]
+        assert (Author.objects.count(), Book.objects.count()) == (2, 2)
+    Book.objects.filter(author=two).delete()
+    assert len(mistake.revert()) == 3
+    assert Author.objects.count() == 0
+
+
 def test_what_is_no_row_or_has_no_model_is_a_conflict(recorder: Recorder) -> None:
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE other (id int PRIMARY KEY)")
