@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import Distribution, PackageNotFoundError
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.core.checks import run_checks
 from django.db import connections
 
 from bemi import BemiDatabaseRouter, BemiMiddleware, checks, conf
+from deploy.local.paths import REPOSITORY
 
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 
@@ -147,3 +149,17 @@ def test_prepared_statements_are_a_warning() -> None:
         assert ids() == []
     finally:
         options.clear()
+
+
+def test_the_page_lists_every_check() -> None:
+    sources = [
+        REPOSITORY / "django_bemi" / "bemi" / f"{name}.py" for name in ("checks", "source_state")
+    ]
+    there_are = {
+        found
+        for source in sources
+        for found in re.findall(r'"(bemi\.[EW]\d+)"', source.read_text())
+    }
+    page = (REPOSITORY / "docs" / "django.md").read_text()
+    assert len(there_are) > 10
+    assert set(re.findall(r"^\| `(bemi\.[EW]\d+)` \|", page, re.MULTILINE)) == there_are
