@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bench.django_cost import bench_django
+from bench.django_cost import OPERATIONS, bench_django
 from bench.latency import bench_producer_latency
 from bench.pipeline import bench_pipeline
 from bench.producer import bench_producer
@@ -111,9 +111,20 @@ def sink(rows: int | None, rounds: int, indexes: str, curve: bool) -> None:
 @click.option("--rows", default=100_000, show_default=True, help="Rows that update() changes.")
 @click.option("--rounds", default=9, show_default=True, help="Turns of each.")
 @click.option("--repeats", default=200, show_default=True, help="Single operations in a turn.")
-def django(rows: int, rounds: int, repeats: int) -> None:
+@click.option(
+    "--operation",
+    "operations",
+    type=click.Choice(OPERATIONS),
+    multiple=True,
+    default=OPERATIONS,
+    help="Only this one; may be given again.",
+)
+@click.option("--durable", is_flag=True, help="Let commits wait for the disk.")
+def django(
+    rows: int, rounds: int, repeats: int, operations: tuple[str, ...], durable: bool
+) -> None:
     """Time and WAL of a Django site's changes, against plain Django and five audit packages."""
-    bench_django(rows, rounds, repeats)
+    bench_django(rows, rounds, repeats, operations, is_durable=durable)
 
 
 @main.command()

@@ -67,6 +67,7 @@ CONTENDERS = [
     Contender(BASE, "plain", is_identity_full=True),
     Contender(BASE_AGAIN, "plain", is_identity_full=True),
     Contender(OURS, "bemi", count_records=FROM_WAL),
+    Contender(f"{OURS}, whole SQL", "bemi-whole-sql", count_records=FROM_WAL),
     Contender(f"{OURS} without SQL", "bemi-without-sql", count_records=FROM_WAL),
     Contender("bemi-django", "bemi", "bemi-django", is_identity_full=True, count_records=FROM_WAL),
     Contender(

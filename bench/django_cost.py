@@ -7,7 +7,8 @@ same round, to a plain site whose table has REPLICA IDENTITY FULL; a second site
 how far two equal ones are apart.
 
 fsync and full-page images are off: a disk's waits would hide the difference in time, and where a
-checkpoint falls that in bytes. Before measuring, each contender shows what it records.
+checkpoint falls that in bytes. With `durable` fsync is on, as a site's server has it. Before
+measuring, each contender shows what it records.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from statistics import median
@@ -59,9 +60,9 @@ class Operation:
     rows: int  # Of the table that it changes.
 
 
-def operations(rows: int, repeats: int) -> list[Operation]:
-    """Return what each contender does in a round."""
-    return [
+def operations(rows: int, repeats: int) -> dict[str, Operation]:
+    """Return what a contender may do in a round, by name."""
+    every_operation = [
         Operation("create", "create", repeats, repeats),
         Operation("update", "update", repeats, repeats),
         Operation("delete", "delete", repeats, repeats),
@@ -69,6 +70,10 @@ def operations(rows: int, repeats: int) -> list[Operation]:
         Operation(QUERYSET_UPDATE, "queryset.update", rows, rows),
         Operation(REQUEST, "request", repeats, repeats * ROWS_OF_REQUEST),
     ]
+    return {operation.name: operation for operation in every_operation}
+
+
+OPERATIONS = list(operations(0, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +192,16 @@ def _worker(contender: Contender, environ: dict[str, str]) -> Iterator[tuple[IO[
         process.communicate()
 
 
-def bench_django(rows: int, rounds: int, repeats: int) -> None:
-    """Measure and print."""
-    every_operation = operations(rows, repeats)
+def bench_django(
+    rows: int, rounds: int, repeats: int, names: Sequence[str], *, is_durable: bool
+) -> None:
+    """Measure the named operations and print."""
+    possible = operations(rows, repeats)
+    every_operation = [possible[name] for name in names]
+    settings = SETTINGS | {"fsync": "on" if is_durable else "off"}
     costs: dict[tuple[str, str], list[Cost]] = defaultdict(list)
     records: dict[tuple[str, str], int] = {}
-    with running_postgres(SETTINGS) as (_, server), ExitStack() as stack:
+    with running_postgres(settings) as (_, server), ExitStack() as stack:
         sites = []
         for contender in CONTENDERS:
             print_progress(f"preparing {contender.name}")
@@ -255,11 +264,12 @@ def _print(
             for name in names
         ],
     )
+    last = every_operation[-1]
     print_result(
         "django",
-        seconds[OURS, REQUEST],
-        seconds[BASE, REQUEST],
-        "s of typical requests",
+        seconds[OURS, last.name],
+        seconds[BASE, last.name],
+        f"s of {last.count} times {last.label}",
         time=ratios["time"],
         cpu=ratios["CPU"],
         wal=ratios["WAL"],

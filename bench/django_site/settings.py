@@ -33,6 +33,7 @@ MIDDLEWARES = {
 
 FAMILY = {
     "bemi-without-sql": "bemi",
+    "bemi-whole-sql": "bemi",
     "pghistory-row": "pghistory",
     "pghistory-statement": "pghistory",
 }.get(TRACKING, TRACKING)
@@ -53,8 +54,8 @@ MIDDLEWARE = [
     *([MIDDLEWARES[FAMILY]] if FAMILY in MIDDLEWARES else []),
 ]
 BEMI_CONTEXT_FUNCTION = "bench.django_site.views.context_of_request"
-if TRACKING == "bemi-without-sql":
-    BEMI_SQL_MAX_LENGTH = 0
+BEMI_SQL_MAX_LENGTH = 0 if TRACKING == "bemi-without-sql" else 2048
+BEMI_WHOLE_SQL = TRACKING == "bemi-whole-sql"
 if TRACKING == "pghistory-statement":
     PGHISTORY_LEVEL: Any = import_module("pgtrigger").Statement
 
