@@ -22,6 +22,7 @@ from producer.envelope_schema import (
 from producer.event_source import Source, source_value
 from producer.event_writer import (
     CONTENT_FORMS,
+    EventWriter,
     RelationEvents,
     WriterOptions,
     begin_value,
@@ -102,7 +103,7 @@ class ConnectRelation(RelationEvents):
         return {name: cells[number] for number, name in self._written}
 
 
-class ConnectEvents:
+class ConnectEvents(EventWriter):
     """Writes the keys and values of one output by its serializers."""
 
     def __init__(

@@ -7,7 +7,8 @@ Standby status update.
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from producer.errors import MalformedMessage
 from producer.pgoutput import POSTGRES_EPOCH_US
@@ -29,6 +30,27 @@ class Keepalive(NamedTuple):
 
     wal_end: Lsn
     reply_requested: bool
+
+
+def take_at_hand(
+    get_copy_data: Callable[[int], tuple[int, Any]],
+    messages: list[bytes],
+    most_messages: int,
+    most_bytes: int,
+) -> int:
+    """Add the messages that libpq has at hand, up to these bounds, by its PQgetCopyData.
+
+    Returns what it answered last: 0 where more may come, -1 at the end of the stream.
+    """
+    size = 0
+    held_bytes = 0
+    while len(messages) < most_messages and held_bytes < most_bytes:
+        size, data = get_copy_data(1)
+        if size <= 0:
+            break
+        messages.append(bytes(data))
+        held_bytes += size
+    return size
 
 
 def position_of(data: bytes) -> Lsn:

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from producer.column_types.column_type import READABLE, ValueModes
 from producer.connect_schema import BYTES, STRING, ConnectSchema
@@ -145,18 +145,25 @@ def _replaces_null(column: ShapedColumn) -> bool:
     )
 
 
-class EventWriter(Protocol):
-    """Writes the keys and values of one output."""
+class EventWriter(ABC):
+    """Writes the keys and values of one output.
 
+    A class and not a protocol, since a compiled call of a method is then one through a table.
+    """
+
+    @abstractmethod
     def relation(self, shape: TableShape, topic: str) -> RelationEvents:
         """Return the relation's events."""
 
+    @abstractmethod
     def key(self, relation: Any, key: Any) -> bytes | None:
         """Return a row's key."""
 
+    @abstractmethod
     def key_header(self, relation: Any, key: Any) -> bytes:
         """Return a row's key as the value of a header: the other half of a changed key."""
 
+    @abstractmethod
     def change(
         self,
         relation: Any,
@@ -169,22 +176,27 @@ class EventWriter(Protocol):
     ) -> bytes:
         """Return a row's event, or that of a truncated table; it has been counted before."""
 
+    @abstractmethod
     def read(
         self, relation: Any, source: Source, lsn: Lsn | None, after: Any, now_us: int
     ) -> bytes:
         """Return a row's event that was read by a snapshot."""
 
+    @abstractmethod
     def message(
         self, place: OpenTransaction | Source, message: LogicalMessage, lsn: Lsn, now_us: int
     ) -> tuple[bytes, bytes]:
         """Return key and value of a message's event; one without transaction has a Source."""
 
+    @abstractmethod
     def begin(self, transaction: OpenTransaction) -> tuple[bytes, bytes]:
         """Return key and value that announce a transaction."""
 
+    @abstractmethod
     def end(self, transaction: OpenTransaction, lsn: Lsn) -> tuple[bytes, bytes]:
         """Return key and value that say a transaction is complete."""
 
+    @abstractmethod
     def heartbeat(self, now_us: int) -> tuple[bytes, bytes]:
         """Return key and value of a heartbeat."""
 

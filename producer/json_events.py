@@ -29,6 +29,7 @@ from producer.errors import MalformedMessage
 from producer.event_source import Source, SourceText, place_of, source_value
 from producer.event_writer import (
     CONTENT_FORMS,
+    EventWriter,
     RelationEvents,
     WriterOptions,
 )
@@ -111,7 +112,7 @@ class JsonRelation(RelationEvents):
         return self._row.write(cells) if is_full else self._before.write(cells)
 
 
-class JsonEvents:
+class JsonEvents(EventWriter):
     """Writes the keys and values of one output as JSON."""
 
     def __init__(self, options: WriterOptions) -> None:

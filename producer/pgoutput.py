@@ -7,8 +7,8 @@ describes it comes before the first row that needs it. What stands behind the oi
 Bytes that are no message raise MalformedMessage and nothing else.
 
 Format: PostgreSQL manual, "Logical Replication Message Formats", protocol version 1.
-What comes with each row or transaction is a named tuple, not a dataclass: making a frozen one
-takes three times as long (1.0 against 0.3 us).
+What comes with each transaction is a plain class, which is compiled to a plain structure: making
+a named tuple takes 0.4 us, a frozen dataclass 1.0.
 """
 
 from __future__ import annotations
@@ -34,20 +34,46 @@ class ReplicaIdentity(Enum):
     INDEX = "i"
 
 
-class Begin(NamedTuple):
+class _OfTransaction:
+    """A message that comes with each transaction: equal to one that says the same."""
+
+    def _said(self) -> tuple[object, ...]:
+        raise NotImplementedError
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _OfTransaction) or type(self) is not type(other):
+            return False
+        return self._said() == other._said()
+
+    def __hash__(self) -> int:
+        return hash(self._said())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}{self._said()}"
+
+
+class Begin(_OfTransaction):
     """A transaction follows; the server sends it only once it has committed."""
 
-    commit_lsn: Lsn
-    commit_time_us: int
-    xid: Xid
+    def __init__(self, commit_lsn: Lsn, commit_time_us: int, xid: Xid) -> None:
+        self.commit_lsn: Final = commit_lsn
+        self.commit_time_us: Final = commit_time_us
+        self.xid: Final = xid
+
+    def _said(self) -> tuple[object, ...]:
+        return self.commit_lsn, self.commit_time_us, self.xid
 
 
-class Commit(NamedTuple):
+class Commit(_OfTransaction):
     """The transaction is complete. `end_lsn` is what may be confirmed once it is safe."""
 
-    commit_lsn: Lsn
-    end_lsn: Lsn
-    commit_time_us: int
+    def __init__(self, commit_lsn: Lsn, end_lsn: Lsn, commit_time_us: int) -> None:
+        self.commit_lsn: Final = commit_lsn
+        self.end_lsn: Final = end_lsn
+        self.commit_time_us: Final = commit_time_us
+
+    def _said(self) -> tuple[object, ...]:
+        return self.commit_lsn, self.end_lsn, self.commit_time_us
 
 
 class Column(NamedTuple):
@@ -99,13 +125,17 @@ class Truncate:
     restart_identity: bool
 
 
-class LogicalMessage(NamedTuple):
+class LogicalMessage(_OfTransaction):
     """What pg_logical_emit_message wrote. Outside a transaction where not transactional."""
 
-    transactional: bool
-    lsn: Lsn
-    prefix: str
-    content: bytes
+    def __init__(self, transactional: bool, lsn: Lsn, prefix: str, content: bytes) -> None:
+        self.transactional: Final = transactional
+        self.lsn: Final = lsn
+        self.prefix: Final = prefix
+        self.content: Final = content
+
+    def _said(self) -> tuple[object, ...]:
+        return self.transactional, self.lsn, self.prefix, self.content
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 from psycopg import pq, sql
 
-from producer.copy_messages import XLOG_DATA, position_of, status_update
+from producer.copy_messages import XLOG_DATA, position_of, status_update, take_at_hand
 from producer.errors import ConnectionLost, from_psycopg
 from producer.source_state import ServerState, parse_timeline_history
 from producer.sql_connection import TEXT_OPTIONS, split_statements
@@ -209,27 +209,20 @@ class ReplicationStream:
         although it was asked to answer: a connection may be dead without either end knowing.
         """
         messages: list[bytes] = []
-        held_bytes = 0
         get_copy_data = self._pgconn.get_copy_data
         try:
-            while len(messages) < MOST_MESSAGES and held_bytes < MOST_BYTES:
-                size, data = get_copy_data(1)
-                if size > 0:
-                    messages.append(bytes(data))
-                    held_bytes += size
-                elif size == 0:
-                    if messages:
-                        break
-                    if not self._wait(0.0):
-                        before_waiting()
-                        if not self._wait(timeout_seconds):
-                            break
-                    # One wait a call: what came may be half a message.
-                    timeout_seconds = 0.0
-                else:
-                    if messages:
-                        break
+            while True:
+                answer = take_at_hand(get_copy_data, messages, MOST_MESSAGES, MOST_BYTES)
+                if messages:
+                    break
+                if answer < 0:
                     self._raise_end()
+                if not self._wait(0.0):
+                    before_waiting()
+                    if not self._wait(timeout_seconds):
+                        break
+                # One wait a call: what came may be half a message.
+                timeout_seconds = 0.0
         except psycopg.Error as error:
             raise from_psycopg(error) from error
         if messages:

@@ -30,6 +30,10 @@ from sink_pg.table_commands import partitions_command, retention_command
 from sink_pg.upkeep import Upkeep
 from sink_pg.verify_command import verify_command
 
+SWITCH_SECONDS = 0.0005
+"""How long one thread may hold up the other. By Python's own 0.005 the one that stores waits for
+so long with each piece that it sends, and PostgreSQL with it: 0.76 of the rate of COPY, 0.87 so."""
+
 
 @click.group(name="bemi-sink", invoke_without_command=True)
 @click.pass_context
@@ -67,6 +71,7 @@ def _settings() -> SinkSettings:
         settings = SinkSettings.from_environ(os.environ)
     configure_logs(settings.log_level, settings.log_format, "sink")
     collect_garbage_less_often()
+    sys.setswitchinterval(SWITCH_SECONDS)
     return settings
 
 

@@ -161,7 +161,7 @@ class DeliverySettings(StageSettings):
         "producer's own bound.",
     )
     linger_ms: Annotated[float, Property("bemi.linger.ms")] = Field(
-        50.0,
+        25.0,
         ge=0,
         description="How long a record may wait for others to share a request, in milliseconds, "
         "while there is more to read; with nothing more to read it is sent at once.",
