@@ -179,7 +179,7 @@ def _column(
         schema = with_source_type(schema, type_facts, column.type_modifier, column.name)
     zero = None
     if modes.debezium_values and in_catalog.not_null:
-        zero = default if default is not None else zero_value(kind)
+        zero = default if default is not None else zero_value(kind, type_facts)
     rule = None if is_hashed else rules.rule_for(_column_facts(relation, column, type_facts))
     if rule is not None:
         if schema.type == BYTES and schema.name is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from producer.column_types.column_type import ColumnType
+from producer.column_types.column_type import ColumnType, TypeFacts
 from producer.column_types.geometry import EMPTY_WKB, point
 from producer.connect_schema import (
     ARRAY,
@@ -169,14 +169,14 @@ _ZERO_STRINGS: Final = {
 }
 
 
-def zero_value(column_type: ColumnType) -> Any:
+def zero_value(column_type: ColumnType, facts: TypeFacts) -> Any:
     """Return what Debezium invents for a NOT NULL column whose value was not sent.
 
     Such a value was never in the row; only `debezium_values` asks for it.
     """
     schema = column_type.schema
     if schema.type == STRING:
-        return _zero_string(column_type)
+        return _zero_string(column_type, facts)
     if schema.type == STRUCT:
         return _zero_struct(str(schema.name))
     if schema.type == BYTES and schema.name == "org.apache.kafka.connect.data.Decimal":
@@ -184,11 +184,13 @@ def zero_value(column_type: ColumnType) -> Any:
     return _ZEROS.get(schema.type, 0)
 
 
-def _zero_string(column_type: ColumnType) -> str:
+def _zero_string(column_type: ColumnType, facts: TypeFacts) -> str:
     name = column_type.schema.name
     if column_type.name == "hstore":
         return "{}"
-    if column_type.scale is not None or column_type.name == "numeric":
+    while facts.base is not None:
+        facts = facts.base
+    if column_type.scale is not None or facts.name == "numeric":
         return f"0.{'0' * column_type.scale}" if column_type.scale else "0"
     return _ZERO_STRINGS.get(name or "", "")
 

@@ -155,11 +155,18 @@ def test_a_zero_is_the_one_that_debezium_invents(
     name: str, modifier: int, mode: str, zero: Any
 ) -> None:
     column = known(name, MODES[mode], modifier)
-    assert in_json(column, zero_value(column)) == zero
+    assert in_json(column, zero_value(column, facts(name))) == zero
 
 
 @pytest.mark.parametrize("modes", [READABLE, *MODES.values()])
 def test_every_zero_is_a_value_of_its_schema(modes: Any) -> None:
     for name in ("sparsevec", "vector", "geography", "varbit", "oid", "json", "tsrange"):
         column = known(name, modes)
-        assert in_json(column, zero_value(column)) is not None
+        assert in_json(column, zero_value(column, facts(name))) is not None
+
+
+def test_a_domain_over_numeric_has_the_zero_of_a_numeric() -> None:
+    amount = TypeFacts(0, "public", "amount", kind="d", base=facts("numeric"))
+    column = column_type(amount, -1, MODES["isostring of debezium"])
+    assert column is not None
+    assert zero_value(column, amount) == "0"
