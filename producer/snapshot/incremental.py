@@ -6,7 +6,8 @@ chunk. Which rows may be published when is `windows`' to say.
 
 A chunk counts as read once Kafka has acknowledged its rows, and only then is the key it ends
 with stored. After a kill the chunk is read again, and the stream is shown again from before
-its rows: each row ends at its last state.
+its rows: each row ends at its last state. Keys that the settings hide are not stored, which is in a
+topic: such a table is read from its start again.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ class _Table:
     key: tuple[str, ...]
     is_keyed_alike: bool
     """Events' keys tell rows apart as the table's own key does."""
+    hides_key: bool
+    """The table's own key has a column that is published in no record as it is."""
 
 
 class _Chunk(NamedTuple):
@@ -198,7 +201,7 @@ class IncrementalSnapshots:
         except (psycopg.ProgrammingError, psycopg.DataError) as error:
             # A table that was dropped, or may not be read; a condition that is none. The stream
             # must not stop for what a signal asks.
-            self._drop(wanted, str(error).strip())
+            self._drop(wanted, _reason(error))
         except psycopg.Error as error:
             raise from_psycopg(error) from error
 
@@ -229,8 +232,7 @@ class IncrementalSnapshots:
         if last is None:
             self._drop(wanted, "it has no rows")
             return
-        if wanted.last is None:
-            self._state = self._state.began(last)
+        self._state = self._state.began(last, hides_key=table.hides_key)
         self._chunk = _Chunk(wanted.name, table.records.topic, end or last)
         rows = {message["key"] or b"%d" % n: message for n, message in enumerate(messages)}
         self._windows.open(relation.oid, snapshot, self._end_of_log(), rows)
@@ -276,11 +278,17 @@ class IncrementalSnapshots:
         reading = Reading(None, None, time.time_ns() // 1000)
         events = self._parts.writer.relation(shape, topic)
         published_key = {shape.columns[number].name for number in shape.key}
+        in_clear = {
+            column.name
+            for number, column in enumerate(shape.columns)
+            if column.has_own_values and (column.is_written or number in shape.key)
+        }
         self._table = _Table(
             table,
             TableRecords(self._parts.writer, relation, events, reading, Mark.INCREMENTAL),
             key,
             is_keyed_alike=set(key) <= published_key and _has_no_rule(shape.columns, key),
+            hides_key=not set(key) <= in_clear,
         )
         return self._table
 
@@ -333,6 +341,13 @@ class IncrementalSnapshots:
 
     def _save(self) -> None:
         self._store.put(self._store_key, self._state.as_json())
+
+
+def _reason(error: psycopg.Error) -> str:
+    """Return what the server says, without the statement and the values, which may be keys."""
+    if isinstance(error, psycopg.DataError):
+        return f"the server refuses a value ({type(error).__name__})"
+    return error.diag.message_primary or type(error).__name__
 
 
 def _has_no_rule(columns: Sequence[Any], key: Sequence[str]) -> bool:

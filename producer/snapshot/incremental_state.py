@@ -30,6 +30,8 @@ class TableToRead:
     """The last key that was read; None before the first chunk."""
     last: KeyTexts | None = None
     """The largest key when reading began: rows behind it come by the stream."""
+    hides_key: bool = False
+    """Whether keys are stored nowhere: a restart then reads the table from its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,9 @@ class IncrementalState:
             return replace(state, tables=self.tables + added)
         return state
 
-    def began(self, last: KeyTexts) -> IncrementalState:
+    def began(self, last: KeyTexts, *, hides_key: bool) -> IncrementalState:
         """Return the state once the first table's largest key is known."""
-        first = replace(self.tables[0], last=last)
+        first = replace(self.tables[0], last=last, hides_key=hides_key)
         return replace(self, tables=(first, *self.tables[1:]))
 
     def read(self, name: str, after: KeyTexts) -> IncrementalState:
@@ -95,9 +97,12 @@ class IncrementalState:
         return replace(self, tables=tuple(t for t in self.tables if t.name != name))
 
     def as_json(self) -> dict[str, Any]:
-        """Return what is stored."""
+        """Return what is stored, in a topic: without the keys that are to be hidden."""
         return {
-            "tables": [[t.name, t.condition, t.after, t.last] for t in self.tables],
+            "tables": [
+                [t.name, t.condition, *((None, None) if t.hides_key else (t.after, t.last))]
+                for t in self.tables
+            ],
             "is_paused": self.is_paused,
             "signals": list(self.signals),
         }

@@ -68,7 +68,7 @@ def test_a_signal_that_is_streamed_again_counts_once() -> None:
 
 
 def test_a_table_is_done_with_the_chunk_that_ends_at_its_last_key() -> None:
-    state = after(ExecuteSnapshot(("public.*",))).began(("9",))
+    state = after(ExecuteSnapshot(("public.*",))).began(("9",), hides_key=False)
     state = state.read("public.item", ("5",))
     assert state.table == TableToRead("public.item", None, ("5",), ("9",))
     assert names(state.read("public.item", ("9",))) == ["public.order"]
@@ -81,5 +81,16 @@ def test_a_chunk_of_a_table_that_was_stopped_changes_nothing() -> None:
 
 def test_what_is_stored_is_read_again_as_it_was() -> None:
     state = after(ExecuteSnapshot(("public.*",), ((".*", "true"),)), PauseSnapshot())
-    state = state.began(("9", "x")).read("public.item", ("5", "y"))
+    state = state.began(("9", "x"), hides_key=False).read("public.item", ("5", "y"))
     assert IncrementalState.from_json(json.loads(json.dumps(state.as_json()))) == state
+
+
+def test_a_hidden_key_is_never_stored_so_the_table_is_read_from_its_start_after_a_restart() -> None:
+    state = after(ExecuteSnapshot(("public.*",))).began(("secret-9",), hides_key=True)
+    state = state.read("public.item", ("secret-5",))
+    assert state.table == TableToRead(
+        "public.item", None, ("secret-5",), ("secret-9",), hides_key=True
+    )
+    stored = json.dumps(state.as_json())
+    assert "secret" not in stored
+    assert IncrementalState.from_json(json.loads(stored)).table == TableToRead("public.item")
