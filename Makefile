@@ -10,6 +10,8 @@ BOTH_FORMS := $(addprefix tests/unit/producer/test_,change_events.py pgoutput.py
 	pgoutput_properties.py row_events_properties.py) tests/architecture/test_compiled.py \
 	$(addprefix tests/unit/stitcher_stream/test_,change_records.py stitch.py stitch_properties.py)
 PYTEST := $(BIN)/python -m pytest
+# How many tests run side by side, each worker on servers of its own.
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help up test check faults fuzz differential bench compose-test clean-up
@@ -21,7 +23,8 @@ up: $(INSTALLED) ## Run the whole pipeline and an example site here; Ctrl-C stop
 	@exec $(BIN)/python -m deploy.local up
 
 test: check ## Run all tests, on real PostgreSQL and Kafka
-	$(PYTEST) tests --ignore tests/unit --ignore tests/architecture
+	$(PYTEST) tests --ignore tests/unit --ignore tests/architecture \
+		-n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations=20 --durations-min=15
 
 check: $(INSTALLED) ## Format, lint, types, unit and architecture tests; under a minute
 	$(BIN)/ruff format --check .
