@@ -188,7 +188,8 @@ def _insert(model: type[Model], change: BemiChange) -> Undone:
     before = change.before or {}
     missing = [
         field.column
-        for field in model._meta.concrete_fields
+        # Those of a parent model are in the parent's table, a change of its own.
+        for field in model._meta.local_concrete_fields
         if before.get(field.column, UNAVAILABLE) == UNAVAILABLE
         and not (field.null or field.has_default() or _has_database_value(field))
     ]

@@ -140,7 +140,7 @@ _COVERED = """
     SELECT c.oid::pg_catalog.regclass::text, c.relreplident = 'f'
     FROM pg_catalog.pg_trigger AS t
     JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
-    WHERE t.tgname = '_bemi_statement_trigger'
+    WHERE t.tgname = '_bemi_statement_trigger' AND t.tgenabled IN ('O', 'A')
     ORDER BY 1
 """
 _SLOTS = """

@@ -138,8 +138,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $bemi$
         AND (
             (c.relreplident <> 'f' AND bemi_function_schema._bemi_is_named(c.oid, bemi_full_tables))
             OR NOT EXISTS (
+                -- One that is disabled, or fires on a replica only, sends nothing.
                 SELECT FROM pg_trigger AS t
                 WHERE t.tgrelid = c.oid AND t.tgname = '_bemi_statement_trigger'
+                    AND t.tgenabled IN ('O', 'A')
             )
             OR EXISTS (
                 SELECT FROM pg_trigger AS t

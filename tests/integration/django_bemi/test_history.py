@@ -20,7 +20,7 @@ from bemi.field_values import ERASED
 from bemi.models import BemiChange
 from bemi.revert import RevertConflict
 from tests.fixtures.postgres import Database
-from tests.integration.django_bemi.library.models import Author, Book
+from tests.integration.django_bemi.library.models import Author, Book, Member, Person
 from tests.integration.django_bemi.recorder import Recorder
 
 EVERY_TYPE: dict[str, Any] = {
@@ -279,6 +279,23 @@ def test_a_row_that_others_refer_to_by_now_is_a_conflict_before_the_commit(
     Book.objects.filter(author=two).delete()
     assert len(mistake.revert()) == 3
     assert Author.objects.count() == 0
+
+
+def test_a_row_of_two_tables_comes_back_and_goes_as_one(recorder: Recorder) -> None:
+    with connection.schema_editor() as editor:
+        editor.create_model(Person)
+        editor.create_model(Member)
+    with bemi.context(request_id="made"):
+        member = Member.objects.create(name="one", number=1)
+    with bemi.context(request_id="changed"):
+        Member.objects.update(name="two", number=2)
+    with bemi.context(request_id="gone"):
+        member.delete()
+    recorder.record()
+    for request_id, left in (("gone", [("two", 2)]), ("changed", [("one", 1)]), ("made", [])):
+        assert len(BemiChange.objects.context({"request_id": request_id}).revert()) == 2
+        assert list(Member.objects.values_list("name", "number")) == left
+    assert Person.objects.count() == 0
 
 
 def test_what_is_no_row_or_has_no_model_is_a_conflict(recorder: Recorder) -> None:

@@ -10,11 +10,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
+import bemi
 from bemi.checks import check_tracked_databases
 from bemi.source_state import Slot, SourceState, problems
 from deploy.local.ports import free_port
 from tests.fixtures.postgres import Database
 from tests.integration.django_bemi.conftest import make_changes_table
+from tests.integration.django_bemi.wal import Wal
 
 GOOD = SourceState("logical", True, 3, (), (), (Slot("bemi", True, "reserved", 10),))
 
@@ -66,6 +68,18 @@ def test_the_triggers_command_covers_what_was_made_without_the_event_trigger() -
     assert run("bemi_triggers") == "every table is covered\n"
     assert run("bemi_triggers", "--check") == "every table is covered\n"
     assert check_tracked_databases(None, ["default"]) == []
+
+
+@pytest.mark.parametrize("state", ["DISABLE TRIGGER USER", "ENABLE REPLICA TRIGGER {}"])
+def test_a_trigger_that_does_not_fire_is_told_and_mended(wal: Wal, state: str) -> None:
+    execute(f"ALTER TABLE item {state.format('_bemi_statement_trigger')}")
+    (warning,) = check_tracked_databases(None, ["default"])
+    assert warning.id == "bemi.W104"
+    assert run("bemi_triggers") == "every table is covered\n"
+    assert check_tracked_databases(None, ["default"]) == []
+    with bemi.context(user_id=7):
+        execute("INSERT INTO item (name) VALUES ('a')")
+    assert [context["user_id"] for context in wal.contexts()] == [7]
 
 
 @pytest.mark.usefixtures("empty_site")

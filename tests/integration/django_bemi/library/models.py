@@ -50,3 +50,30 @@ class Book(BemiRecordMixin, models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+
+class Person(BemiRecordMixin, models.Model):
+    """The table `person`, made by the tests that need it."""
+
+    name = models.TextField()
+
+    objects: ClassVar[models.Manager[Person]] = models.Manager()
+
+    class Meta:
+        app_label = "library"
+        db_table = "person"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Member(Person):
+    """The table `member`: what of a person only a member has."""
+
+    number = models.IntegerField()
+
+    objects: ClassVar[models.Manager[Member]] = models.Manager()  # type: ignore[assignment]
+
+    class Meta:
+        app_label = "library"
+        db_table = "member"
