@@ -101,7 +101,8 @@ def problems(state: SourceState) -> list[Problem]:
     if state.uncovered:
         found.append(
             Problem(
-                f"{_some(state.uncovered)} without the trigger or its replica identity.",
+                f"{_some(state.uncovered)} without the trigger, with a disabled one, or without "
+                "the replica identity that the settings ask for.",
                 "Run `manage.py bemi_triggers` as their owner.",
                 "bemi.W104",
             )

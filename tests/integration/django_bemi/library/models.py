@@ -72,7 +72,7 @@ class Member(Person):
 
     number = models.IntegerField()
 
-    objects: ClassVar[models.Manager[Member]] = models.Manager()  # type: ignore[assignment]
+    objects: ClassVar[models.Manager[Member]] = models.Manager()
 
     class Meta:
         app_label = "library"
