@@ -28,10 +28,11 @@ from producer.progress import Progress
 from producer.replication_slot import drop_slot, slot_xmin
 from producer.retrying import StopRequested, until_it_opens
 from producer.settings import ProducerSettings
+from producer.sink_watch import SinkWatch
 from producer.stream_publisher import StreamPublisher
 from runtime.errors import Retry
 from runtime.health import Health
-from schemas.change_id import Epoch, Lsn, format_lsn
+from schemas.change_id import Epoch, Lsn, format_lsn, parse_lsn
 from schemas.topics import GAP_PREFIX, HEARTBEAT_PREFIX
 
 if TYPE_CHECKING:
@@ -92,8 +93,9 @@ def _open_session(
     topics = PipelineTopics(settings, assembly)
     source = open_source(settings, assembly, topics, run, stopping)
     at = source.prepared.offset.lsn
-    if run.acknowledged is not None and run.acknowledged[0] == source.epoch:
-        at = max(at, run.acknowledged[1])
+    known = run.acknowledged
+    if known is not None and known[0] == source.epoch and settings.confirm_after == "kafka":
+        at = max(at, known[1])
     try:
         session = CaptureSession(settings, stopping, assembly, topics, source, at, run.metrics)
     except BaseException:
@@ -153,6 +155,7 @@ class CaptureSession:
             self._describe,
             confirms_keepalives=settings.lsn_flush_mode == "connector_and_driver",
         )
+        self._sink_watch = self._watch_sink(at)
         self._stream.start(settings.slot_name, settings.publication_name, at)
         self._reported_lsn = self._offsets.confirmable_lsn
         self._reported_at = self._heartbeat_at = time.monotonic()
@@ -162,6 +165,23 @@ class CaptureSession:
         for content in prepared.unrecorded_gaps:
             gap = pgoutput.LogicalMessage(False, at, GAP_PREFIX, content)
             self._outgoing.publish_alone(self._events.message(gap, at, time.time_ns() // 1000))
+
+    def _watch_sink(self, at: Lsn) -> SinkWatch | None:
+        settings, source = self._settings, self._source
+        is_waited_for = settings.confirm_after == "sink"
+        if not (settings.publish_wal and (is_waited_for or settings.metrics_address)):
+            return None
+        watch = SinkWatch(
+            kafka_client(settings),
+            self._assembly.topics,
+            source.topic_ids,
+            at,
+            self._metrics,
+            is_waited_for=is_waited_for,
+        )
+        source.closing.callback(watch.close)
+        watch.start()
+        return watch
 
     def _follow(self) -> StreamFollower | None:
         settings = self._settings
@@ -254,11 +274,16 @@ class CaptureSession:
     def _report(self, *, now: bool = False) -> None:
         """Write the position down as it moves, and tell the server what is written."""
         clock = time.monotonic()
-        self._offsets.advance(self._progress.confirmable_lsn(), clock)
+        acknowledged = self._progress.confirmable_lsn()
+        self._offsets.advance(acknowledged, clock)
+        confirmable = self._offsets.confirmable_lsn
+        watch = self._sink_watch
+        if watch is not None:
+            watch.acknowledged = acknowledged
+            if self._settings.confirm_after == "sink":
+                confirmable = min(confirmable, watch.stored_lsn)
         if self._settings.lsn_flush_mode == "manual":
             confirmable = self._reported_lsn
-        else:
-            confirmable = self._offsets.confirmable_lsn
         since = clock - self._reported_at
         if (
             now
@@ -285,8 +310,12 @@ class CaptureSession:
             return
         try:
             sql = self._source.sql
-            sql.execute("SELECT pg_logical_emit_message(true, %s, '')", [HEARTBEAT_PREFIX])
+            emitted = sql.execute(
+                "SELECT pg_logical_emit_message(true, %s, '')::text", [HEARTBEAT_PREFIX]
+            ).fetchone()
             self._metrics.heartbeat_sent()
+            if self._sink_watch is not None and emitted is not None:
+                self._sink_watch.heartbeat_sent(parse_lsn(emitted[0]))
             if self._settings.heartbeat_action_query:
                 sql.execute(self._settings.heartbeat_action_query.encode())
         except psycopg.Error as error:

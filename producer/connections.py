@@ -85,7 +85,11 @@ def wanted_source(
             replica_identities=parse_replica_identities(settings.replica_identity_autoset_values),
         ),
         slot_failover=settings.slot_failover,
-        policy=GapPolicy(accept_gap, OffsetMismatchStrategy(settings.offset_mismatch_strategy)),
+        policy=GapPolicy(
+            accept_gap,
+            OffsetMismatchStrategy(settings.offset_mismatch_strategy),
+            begins_at_slot=settings.confirm_after == "sink",
+        ),
     )
 
 

@@ -1,11 +1,11 @@
 """The producer's errors, by what has to be done about them.
 
-Retry  ConnectionLost, SlotInUse, DeliveryFailed
+Retry  ConnectionLost, SlotInUse, DeliveryFailed, TopicsMadeAnew
 Stop   WalLevelNotLogical, UnsupportedServer, UnsupportedEncoding, NotPermitted, SourceRefused
        Gap: SlotLost, SlotMissing, SlotMovedOn, OtherServer, ServerWentBack, HistoryDiverged,
             PublicationMissing, PublicationChanged
-       SlotOfOther, OffsetsUnreadable, OffsetsNotCompacted, RecordTooLarge, MalformedMessage,
-       UnknownRelation, ValueNotConvertible
+       TopicCutShort, SlotOfOther, OffsetsUnreadable, OffsetsNotCompacted, RecordTooLarge,
+       MalformedMessage, UnknownRelation, ValueNotConvertible
 """
 
 from __future__ import annotations
@@ -27,6 +27,14 @@ class SlotInUse(Retry):
 
 class DeliveryFailed(Retry):
     """Kafka did not take a record; everything since the confirmed position is sent again."""
+
+
+class TopicsMadeAnew(Retry):
+    """Kafka has lost records that were acknowledged; what is not stored yet is sent again."""
+
+
+class TopicCutShort(Stop):
+    """Kafka has lost the end of a topic that the slot waits for."""
 
 
 class WalLevelNotLogical(Stop):

@@ -47,6 +47,11 @@ class ProducerMetrics(StageMetrics):
             "bemi_producer_heartbeat_seconds",
             "From a heartbeat's commit in the source until the slot gave it back.",
         )
+        self.heartbeat_round_trip = self.histogram(
+            "bemi_heartbeat_round_trip_seconds",
+            "From a heartbeat's commit in the source until everything before it is stored in "
+            "`changes`, by the producer's clock alone; to within two seconds.",
+        )
         self.reconnects = self.counter(
             "bemi_producer_reconnects", "Sessions that broke and were opened again."
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ from producer.snapshot.state import SnapshotStore, Status, Step, is_readable
 from producer.source import PreparedSource, look_at_server, prepare_source
 from producer.source_state import StoredOffset
 from producer.sql_connection import Connection
-from schemas.change_id import Epoch, Lsn
+from schemas.change_id import TOPIC_ID_LENGTH, Epoch, Lsn
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,8 @@ class OpenSource:
     store: OffsetStore
     prepared: PreparedSource
     epoch: Epoch
+    topic_ids: Mapping[str, str]
+    """The ids that Kafka gave `.wal` and `.changes`, as far as they are there."""
     closing: ExitStack
     """Lets go of all that is open; what is opened later joins it."""
 
@@ -97,7 +99,7 @@ def open_source(
             while_waiting=raise_if_stopping,
         )
         run.metrics.gaps.inc(prepared.gaps)
-        wal_partitions = topics.ensure_own()
+        wal_partitions, topic_ids = topics.ensure_own()
         if step is Step.TAKE:
             _take_snapshot(settings, assembly, prepared, store, topics.ensure_table, stopping)
             run.has_taken_snapshot = True
@@ -111,8 +113,9 @@ def open_source(
             wal_partitions,
             settings.slot_name,
             server.database,
+            _topics_of_epoch(settings, assembly, topic_ids),
         )
-        return OpenSource(sql, stream, store, prepared, epoch, stack.pop_all())
+        return OpenSource(sql, stream, store, prepared, epoch, topic_ids, stack.pop_all())
 
 
 def _first_step(
@@ -123,6 +126,19 @@ def _first_step(
     if is_taken or not settings.publish_tables:
         return Step.STREAM
     return snapshots.decide(settings.snapshot_mode, is_readable=is_readable)
+
+
+def _topics_of_epoch(settings: ProducerSettings, assembly: Assembly, ids: Mapping[str, str]) -> str:
+    """Return what an epoch says of the topics, so that one made anew begins another.
+
+    What the slot has not confirmed is sent again then, and stands behind changes that are stored.
+    """
+    wal = ids.get(assembly.topics.wal, "")[:TOPIC_ID_LENGTH]
+    if settings.confirm_after == "kafka":
+        return wal
+    # While there is none, whichever is made will be new to all that was sent before.
+    changes = ids.get(assembly.topics.changes) or uuid.uuid4().hex
+    return wal + changes[:TOPIC_ID_LENGTH]
 
 
 def _take_snapshot(

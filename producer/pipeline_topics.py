@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from producer.assembly import Assembly
 from producer.connections import kafka_client
 from producer.settings import ProducerSettings
-from runtime.kafka_client import Admin
-from runtime.kafka_topics import ensure_topics, is_empty, partition_count
+from runtime.kafka_client import Admin, BrokersUnreachable
+from runtime.kafka_topics import ensure_topics, is_empty, partition_count, topic_ids
+
+SHOWN_SECONDS = 5.0
+SHOWN_POLL_SECONDS = 0.1
 
 log = logging.getLogger(__name__)
+
+
+class NotShownYet(BrokersUnreachable):
+    """The brokers have made a topic and have not told each other yet."""
 
 
 class PipelineTopics:
@@ -30,8 +40,12 @@ class PipelineTopics:
             return True
         return is_empty(self._admin, self._names.wal, self._wal_partitions)
 
-    def ensure_own(self) -> int:
-        """Make the topics that every pipeline has; return how many partitions `.wal` has."""
+    def ensure_own(self) -> tuple[int, Mapping[str, str]]:
+        """Make the topics that every pipeline has.
+
+        Returns how many partitions `.wal` has, and the ids that Kafka gave it and `.changes`, if
+        the stitcher has made that; none where `.wal` is not published.
+        """
         settings, names = self._settings, self._names
         wanted = []
         if settings.publish_tables:
@@ -52,7 +66,23 @@ class PipelineTopics:
             # Kept until somebody decides otherwise: what is deleted unread is lost.
             wanted.append(self._specs.of(names.wal, settings.wal_partitions, retention_ms="-1"))
         ensure_topics(self._admin, wanted)
-        return self._wal_partitions or settings.wal_partitions
+        partitions = self._wal_partitions or settings.wal_partitions
+        if not settings.publish_wal:
+            return partitions, {}
+        return partitions, self._ids()
+
+    @retry(
+        retry=retry_if_exception_type(NotShownYet),
+        stop=stop_after_delay(SHOWN_SECONDS),
+        wait=wait_fixed(SHOWN_POLL_SECONDS),
+        reraise=True,
+    )
+    def _ids(self) -> Mapping[str, str]:
+        wal = self._names.wal
+        ids = topic_ids(self._admin, [wal, self._names.changes])
+        if wal not in ids:
+            raise NotShownYet(f"topic {wal} was made, but the brokers do not show it yet")
+        return ids
 
     def ensure_table(self, topic: str) -> None:
         """Make a table's topic, unless that was done before."""

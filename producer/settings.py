@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pydantic import model_validator
 from pydantic.fields import FieldInfo
 
 from producer.configuration import unused
@@ -62,7 +63,19 @@ class ProducerSettings(
 ):
     """What the producer is told."""
 
-    own_prefixes: ClassVar[tuple[str, ...]] = (*SourceDatabase.own_prefixes, ENVIRONMENT)
+    own_prefixes: ClassVar[tuple[str, ...]] = (
+        *SourceDatabase.own_prefixes,
+        "BEMI_CONFIRM_",
+        ENVIRONMENT,
+    )
+
+    @model_validator(mode="after")
+    def _sinks_have_something_to_confirm(self) -> ProducerSettings:
+        if self.confirm_after == "sink" and not self.publish_wal:
+            raise ValueError(
+                "bemi.confirm.after=sink needs bemi.publish.wal=true: sinks store that"
+            )
+        return self
 
     @classmethod
     def properties(cls) -> dict[str, Property]:

@@ -68,10 +68,13 @@ class OffsetMismatchStrategy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class GapPolicy:
-    """What a person has allowed."""
+    """What a person has allowed, and where to begin."""
 
     accept_gap: bool = False
     offset_mismatch_strategy: OffsetMismatchStrategy = OffsetMismatchStrategy.NO_VALIDATION
+    begins_at_slot: bool = False
+    """Whether to send again what the slot has not confirmed, though it was acknowledged: the
+    slot alone says what is stored where Kafka's disk is not trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ def check_start(
     for finding in findings:
         if not (policy.accept_gap or _is_settled(finding, policy)):
             finding.raise_it()
-    plan = _plan(server, slot, stored, found)
+    plan = _plan(server, slot, stored, found, begins_at_slot=policy.begins_at_slot)
     if publication is not None and not plan.make_slot and _is_undecodable(publication, server):
         plan = StartPlan(advance_slot=True, remark="skipping what has no publication")
     gaps = (
@@ -313,7 +316,12 @@ def _is_settled(finding: Finding, policy: GapPolicy) -> bool:
 
 
 def _plan(
-    server: ServerState, slot: SlotState | None, stored: StoredOffset | None, found: Finding | None
+    server: ServerState,
+    slot: SlotState | None,
+    stored: StoredOffset | None,
+    found: Finding | None,
+    *,
+    begins_at_slot: bool,
 ) -> StartPlan:
     """Return where to begin, once it is decided that the producer goes on."""
     if slot is None or slot.confirmed_lsn is None:
@@ -323,6 +331,8 @@ def _plan(
     at = slot.confirmed_lsn
     if stored is None:
         return StartPlan(at=at, remark="no offset is stored: taking the slot over where it stands")
+    if found is None and begins_at_slot:
+        return StartPlan(at=at, remark="going on from what is stored in `changes`")
     if found is None:
         return StartPlan(at=stored.lsn, remark="going on after the stored offset")
     if found.reason is GapReason.HISTORY_DIVERGED:

@@ -35,6 +35,8 @@ class PartitionLag:
     end: int
     committed: int | None
     """The next record of the group; None where it has not committed anything yet."""
+    note: str = ""
+    """What the group wrote beside it."""
 
     @property
     def records(self) -> int:
@@ -80,7 +82,7 @@ class GroupLag:
                     return {}
                 places = [TopicPartition(self._topic, each) for each in found.partitions]
                 committed = {
-                    place.partition: place.offset
+                    place.partition: (place.offset, place.metadata or "")
                     for place in self._consumer.committed(places, timeout=seconds)
                     if place.offset >= 0
                 }
@@ -93,7 +95,7 @@ class GroupLag:
                 what = f"cannot read how far group {self._group} is"
                 raise self._errors.failure(what, error) from error
         return {
-            partition: PartitionLag(first, end, committed.get(partition))
+            partition: PartitionLag(first, end, *committed.get(partition, (None, "")))
             for partition, (first, end) in sorted(edges.items())
         }
 

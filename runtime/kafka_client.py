@@ -144,3 +144,8 @@ class Admin(AdminClient):
     def metadata(self, timeout_seconds: float) -> ClusterMetadata:
         """Return what the brokers say of themselves and of all topics; see cluster_metadata."""
         return cluster_metadata(self, self._errors, timeout_seconds)
+
+    def failure(self, what: str, error: KafkaException) -> StageError:
+        """Return what it means that a request failed; `what` says which."""
+        self.poll(0)
+        return self._errors.failure(what, error)

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
@@ -18,6 +18,8 @@ from runtime.errors import Stop
 from runtime.kafka_client import Admin, BrokersUnreachable
 
 REQUEST_TIMEOUT_SECONDS = 30.0
+
+_NO_SUCH_TOPIC = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,25 @@ def partition_count(
     if found is None or found.error is not None:
         return None
     return len(found.partitions)
+
+
+def topic_ids(
+    admin: Admin, topics: Iterable[str], timeout_seconds: float = REQUEST_TIMEOUT_SECONDS
+) -> dict[str, str]:
+    """Return the id that each topic was given when it was made; one that is missing has none.
+
+    A topic that is deleted and made again has another, and no id ever comes again. Brokers that
+    give none are of before 2.8. Raises as Admin.metadata does.
+    """
+    asked = admin.describe_topics(TopicCollection(list(topics)), request_timeout=timeout_seconds)
+    ids = {}
+    for topic, answer in asked.items():
+        try:
+            ids[topic] = str(answer.result().topic_id)
+        except KafkaException as error:
+            if error.args[0].code() not in _NO_SUCH_TOPIC:
+                raise admin.failure(f"cannot read the id of topic {topic}", error) from error
+    return ids
 
 
 def is_empty(admin: AdminClient, topic: str, partitions: int) -> bool:

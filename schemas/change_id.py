@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import NewType
+from typing import Final, NewType
 from uuid import UUID
 
 Lsn = NewType("Lsn", int)
@@ -38,13 +38,17 @@ def parse_lsn(text: str) -> Lsn:
     return Lsn((int(high, 16) << 32) | int(low, 16))
 
 
+TOPIC_ID_LENGTH: Final = 8
+"""How much of a topic's id is told with each record: 48 bits tell it from its namesakes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Epoch:
     """A stretch of history in which (commit LSN, ordinal) only grows in each partition.
 
-    A restored server, a promoted standby, another slot or another partition count of
-    `.wal` begins a new one. Positions are compared within one epoch only; across epochs
-    the change's id decides.
+    A restored server, a promoted standby, another slot, another partition count of `.wal` or
+    topics that were made anew begin a new one. Positions are compared within one epoch only;
+    across epochs the change's id decides.
     """
 
     system_identifier: int
@@ -52,6 +56,14 @@ class Epoch:
     wal_partitions: int
     slot_name: str
     database: str
+    topics: str = ""
+    """The beginning of the id that Kafka gave `.wal` when it was made, and of that of `.changes`
+    where the slot waits for the sink."""
+
+    @property
+    def wal_topic(self) -> str:
+        """Which topic of the name `.wal` it is of; "" where that is not known."""
+        return self.topics[:TOPIC_ID_LENGTH]
 
     @property
     def source_id(self) -> str:
@@ -59,10 +71,8 @@ class Epoch:
         return f"{self.system_identifier}.{self.database}"
 
     def __str__(self) -> str:
-        return (
-            f"{self.system_identifier}.{self.timeline}.{self.wal_partitions}"
-            f".{self.slot_name}.{self.database}"
-        )
+        wal = f"{self.wal_partitions}-{self.topics}" if self.topics else self.wal_partitions
+        return f"{self.system_identifier}.{self.timeline}.{wal}.{self.slot_name}.{self.database}"
 
     @classmethod
     def parse(cls, text: str) -> Epoch:
@@ -73,8 +83,17 @@ class Epoch:
         parts = text.split(".", 4)
         if len(parts) != 5:
             raise ValueError(f"not an epoch: {text!r}")
-        system_identifier, timeline, wal_partitions, slot_name, database = parts
-        return cls(int(system_identifier), int(timeline), int(wal_partitions), slot_name, database)
+        system_identifier, timeline, wal, slot_name, database = parts
+        # Ids may hold a `-`, too, as no number does.
+        wal_partitions, _, topics = wal.partition("-")
+        return cls(
+            int(system_identifier),
+            int(timeline),
+            int(wal_partitions),
+            slot_name,
+            database,
+            topics,
+        )
 
 
 def connector_epoch(name: str, database: str, wal_partitions: int) -> Epoch:

@@ -85,7 +85,17 @@ def _deliver(metrics: SinkMetrics, health: Health, settings: SinkSettings, stopp
     reader = KafkaReader(settings, topic)
     writer, upkeep = PgWriter(settings, topic), Upkeep(settings, stopping)
     erasures = ErasureTopic(settings)
-    Delivery(reader, writer, upkeep, erasures, limits, stopping, metrics, health).run()
+    Delivery(
+        reader,
+        writer,
+        upkeep,
+        erasures,
+        limits,
+        stopping,
+        metrics,
+        health,
+        may_begin_anew=settings.confirm_after == "sink",
+    ).run()
 
 
 def _migrate(is_adopting: bool, settings: SinkSettings, stopping: Event) -> None:

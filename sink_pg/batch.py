@@ -47,8 +47,12 @@ class Advance(NamedTuple):
 class Batch:
     """Records of one topic on their way into one transaction."""
 
-    def __init__(self, limits: BatchLimits, watermarks: Mapping[int, Watermark]) -> None:
+    def __init__(
+        self, limits: BatchLimits, watermarks: Mapping[int, Watermark], topic_id: str | None = None
+    ) -> None:
         self._limits = limits
+        self.topic_id = topic_id
+        """The id of the topic that the records are of, where brokers give one."""
         self._stored = dict(watermarks)
         self._reached: dict[int, Watermark] = {}
         self._first_at = 0.0
@@ -87,12 +91,21 @@ class Batch:
             self.redelivered += 1
             return watermark._replace(next_offset=next_offset)
         self.rows.append(row)
-        return Watermark(next_offset, row.epoch, row.commit_lsn, row.ordinal)
+        return Watermark(next_offset, row.epoch, row.commit_lsn, row.ordinal, self.topic_id)
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to store, not even progress."""
         return self._records == 0
+
+    @property
+    def begins_epoch(self) -> bool:
+        """Whether a partition goes on in another epoch than it was stored in."""
+        return any(
+            reached.epoch is not None
+            and ((stored := self._stored.get(partition)) is None or stored.epoch != reached.epoch)
+            for partition, reached in self._reached.items()
+        )
 
     @property
     def room(self) -> int:
@@ -138,4 +151,4 @@ class Batch:
 
     def next_batch(self) -> Batch:
         """Return the empty batch that follows once this one is stored."""
-        return Batch(self._limits, {**self._stored, **self._reached})
+        return Batch(self._limits, {**self._stored, **self._reached}, self.topic_id)

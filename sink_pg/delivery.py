@@ -29,10 +29,12 @@ from runtime.health import Health
 from runtime.retrying import log_retry, retrying
 from sink_pg.batch import Batch, BatchLimits
 from sink_pg.erasure_topic import ErasureTopic
+from sink_pg.errors import TopicMadeAnew
 from sink_pg.kafka_reader import KafkaReader
 from sink_pg.metrics import SinkMetrics
 from sink_pg.pg_writer import PgWriter, Stored
 from sink_pg.upkeep import Upkeep
+from sink_pg.watermark import Watermark
 
 POLL_SECONDS = 0.5
 STORING_POLL_SECONDS = 0.005
@@ -62,7 +64,11 @@ class Delivery:
         stopping: Event,
         metrics: SinkMetrics,
         health: Health,
+        *,
+        may_begin_anew: bool = False,
     ) -> None:
+        """`may_begin_anew` says that the source keeps everything until it is stored."""
+        self._may_begin_anew = may_begin_anew
         self._metrics = metrics
         self._health = health
         self._reader = reader
@@ -128,20 +134,47 @@ class Delivery:
     def _position(self, assigned: frozenset[int]) -> None:
         self._finish_storing()
         self._writer.load_erasures(self._erasures)
-        watermarks = self._writer.watermarks(assigned)
+        topic_id = self._reader.ask_topic_id()
+        watermarks = self._of_topic(topic_id, self._writer.watermarks(assigned))
         self._reader.position(
-            {partition: mark.next_offset for partition, mark in watermarks.items()}
+            {partition: mark.next_offset for partition, mark in watermarks.items()}, topic_id
         )
-        self._batch = Batch(self._limits, watermarks)
+        self._batch = Batch(self._limits, watermarks, topic_id)
         self._metrics.partitions.set(len(assigned))
         self._health.ready()
         if not self._is_ready:
             self._is_ready = True
             log.info("ready")
 
+    def _of_topic(self, topic_id: str, watermarks: dict[int, Watermark]) -> dict[int, Watermark]:
+        """Return the watermarks in the topic that is there now, at 0 where they were of another.
+
+        Raises TopicMadeAnew where what the former one had, and was not stored, may be missing.
+        """
+        former = {
+            partition: mark
+            for partition, mark in watermarks.items()
+            if mark.is_of_another(topic_id)
+        }
+        if not former:
+            return watermarks
+        if not self._may_begin_anew:
+            raise TopicMadeAnew.of(self._reader.topic, former, topic_id)
+        begun = self._writer.begin_anew(topic_id, former)
+        log.warning(
+            "topic %s was made anew: reading partitions %s from their beginning; the producer "
+            "sends again what was not stored, and what was is not stored twice",
+            self._reader.topic,
+            sorted(begun),
+        )
+        return {**watermarks, **begun}
+
     def _store(self) -> None:
         self._finish_storing()
         batch = self._batch
+        if batch.begins_epoch:
+            # Asked after the records were read, so it is the topic that they are of.
+            self._reader.check_topic()
         self._upkeep.cover(batch.commit_days())
         self._under_way = batch, self._storer.submit(self._metrics.timed, self._writer.store, batch)
         # Should it fail, this one is forgotten with it.

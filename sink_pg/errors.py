@@ -14,6 +14,7 @@ Stop
 ├── NoSuchDeadLetter        an id was given that none has
 ├── RecordsLost             Kafka no longer has records that were never stored
 ├── OffsetBeyondTopic       the topic ends before what was stored of it
+├── TopicMadeAnew           the topic is not the one whose records were stored
 ├── KafkaRefused            the brokers do not let the sink read
 ├── CannotCompare           verify has nothing to compare, or was stopped
 ├── UnusableSelection       what is to be erased was not said, or would be too much
@@ -26,7 +27,10 @@ StageError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from runtime.errors import DeadLetter, Retry, StageError, Stop
+from sink_pg.watermark import Watermark
 
 
 class DatabaseUnavailable(Retry):
@@ -81,6 +85,24 @@ class RecordsLost(Stop):
 
 class OffsetBeyondTopic(Stop):
     """The topic ends before the place up to which it was stored."""
+
+
+class TopicMadeAnew(Stop):
+    """The topic was deleted and made again since its records were stored."""
+
+    @classmethod
+    def of(cls, topic: str, former: Mapping[int, Watermark], topic_id: str) -> TopicMadeAnew:
+        """Return the error for the partitions whose watermarks are of another topic."""
+        ids = ", ".join(sorted({str(mark.topic_id) for mark in former.values()}))
+        return cls(
+            f"topic {topic} was made anew: what is stored of it is of the topic with the id {ids},"
+            f" and this one has {topic_id}. So Kafka lost its data, or somebody deleted the topic,"
+            " and what Kafka had acknowledged and was not stored may be missing. To go on with what"
+            " this topic has, which stores nothing twice, delete the rows of"
+            f" public.bemi_sink_progress where topic is '{topic}'; then start the sink again. With"
+            " BEMI_CONFIRM_AFTER=sink, for the producer as well, nothing is missing and the sink"
+            " goes on by itself (docs/deploying.md)"
+        )
 
 
 class KafkaRefused(Stop):

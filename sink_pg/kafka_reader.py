@@ -26,11 +26,13 @@ from confluent_kafka.cimpl import Message
 
 from runtime.errors import Retry, StageError
 from runtime.kafka_client import (
+    Admin,
     BrokersUnreachable,
     ConnectionErrors,
     client_settings,
     cluster_metadata,
 )
+from runtime.kafka_topics import topic_ids
 from runtime.range_reader import REFUSALS
 from sink_pg.change_rows import Record
 from sink_pg.errors import KafkaClientFailed, KafkaRefused, OffsetBeyondTopic, RecordsLost
@@ -66,7 +68,9 @@ class KafkaReader:
 
     def __init__(self, settings: SinkSettings, topic: str) -> None:
         self._settings = settings
-        self._topic = topic
+        self.topic = topic
+        self._topic_id = ""
+        self._admin: Admin | None = None
         self._consumer: Consumer | None = None
         self._assigned: frozenset[int] | None = None
         self._is_positioned = False
@@ -91,24 +95,46 @@ class KafkaReader:
         configuration = {**self._configuration(partitions=1), "error_cb": errors}
         with Consumer(configuration, logger=log) as probe:
             metadata = cluster_metadata(probe, errors, REQUEST_TIMEOUT_SECONDS)
-        found = metadata.topics.get(self._topic)
+        found = metadata.topics.get(self.topic)
         if found is None or not found.partitions:
             return False
         self._consumer = Consumer(self._configuration(len(found.partitions)), logger=log)
         self._consumer.subscribe(
-            [self._topic],
+            [self.topic],
             on_assign=self._on_assign,
             on_revoke=self._on_revoke,
             on_lost=self._on_revoke,
         )
         return True
 
-    def position(self, next_offsets: Mapping[int, int]) -> None:
+    def ask_topic_id(self) -> str:
+        """Return the id that the topic was given when it was made; asks the brokers."""
+        if self._admin is None:
+            self._admin = Admin(client_settings(self._settings))
+        ids = topic_ids(self._admin, [self.topic], REQUEST_TIMEOUT_SECONDS)
+        if self.topic not in ids:
+            raise BrokersUnreachable(f"topic {self.topic} is gone; the stitcher makes it")
+        return ids[self.topic]
+
+    def check_topic(self) -> None:
+        """Raise a Retry error where the topic is not the one that is being read any more.
+
+        The client itself reads on, at the offset where it was, in a topic that was made anew.
+        """
+        if self.ask_topic_id() != self._topic_id:
+            raise Retry(f"topic {self.topic} was made anew")
+
+    def position(self, next_offsets: Mapping[int, int], topic_id: str) -> None:
         """Begin reading the assigned partitions, each at its offset or else at its beginning.
 
-        Where the topic does not have that offset any more, `read` raises RecordsLost or
-        OffsetBeyondTopic.
+        The offsets are of the topic with this id. Where it does not have them any more, `read`
+        raises RecordsLost or OffsetBeyondTopic.
         """
+        self._topic_id = topic_id
+        # Who watches the group is to see what is stored, though nothing more may ever come.
+        self._stored = {
+            partition: offset for partition, offset in next_offsets.items() if offset > 0
+        }
         if self._assigned is None:
             raise KafkaClientFailed("positioned before the group has assigned anything")
         self._positions = {
@@ -116,7 +142,7 @@ class KafkaReader:
         }
         self._joined.assign(
             [
-                TopicPartition(self._topic, partition, offset)
+                TopicPartition(self.topic, partition, offset)
                 for partition, offset in sorted(self._positions.items())
             ]
         )
@@ -190,6 +216,8 @@ class KafkaReader:
             "heartbeat.interval.ms": 2_000,
             # Longer than pg_writer's longest statement, which is not interrupted to poll.
             "max.poll.interval.ms": 600_000,
+            # A topic that is deleted and made again is found so soon: 5 minutes by default.
+            "topic.metadata.refresh.interval.ms": 10_000,
             # Read ahead is bounded for each partition by itself.
             "queued.max.messages.kbytes": max(1, settings.fetch_bytes // partitions // 1024),
             "fetch.queue.backoff.ms": 20,
@@ -202,44 +230,47 @@ class KafkaReader:
             # The client's own lines repeat, without an end, what error_cb is told.
             "log_level": 2,
             "error_cb": self._on_error,
+            "on_commit": self._on_commit,
         }
 
     def _missing_offset(self, partition: int) -> StageError:
         """Return what it means that the brokers do not have the offset asked for."""
         wanted = self._positions.get(partition, OFFSET_BEGINNING)
+        if self.ask_topic_id() != self._topic_id:
+            return Retry(f"topic {self.topic} was made anew")
         first, end = self._range(partition)
-        row = f"where topic is '{self._topic}' and partition is {partition}"
+        row = f"where topic is '{self.topic}' and partition is {partition}"
         if 0 <= wanted < first:
             return RecordsLost(
-                f"{self._topic} [{partition}] was stored up to offset {wanted}, but begins at"
+                f"{self.topic} [{partition}] was stored up to offset {wanted}, but begins at"
                 f" {first} now: {first - wanted} records were removed by the topic's retention"
                 f" before they were stored. To go on without them, set next_offset to {first}"
                 f" in public.bemi_sink_progress {row}; then start the sink again"
             )
         if wanted > end:
             return OffsetBeyondTopic(
-                f"{self._topic} [{partition}] was stored up to offset {wanted}, but ends at"
+                f"{self.topic} [{partition}] was stored up to offset {wanted}, but ends at"
                 f" {end}: the topic was made anew, or the brokers lost its end. To read it from"
                 " its beginning, which stores nothing twice, delete the row of"
                 f" public.bemi_sink_progress {row}; then start the sink again"
             )
         # What was read since is stored no further than `wanted`; from there it is all there.
-        return Retry(f"{self._topic} [{partition}] lost an offset that was read ahead")
+        return Retry(f"{self.topic} [{partition}] lost an offset that was read ahead")
 
     def _range(self, partition: int) -> tuple[int, int]:
         try:
             return self._joined.get_watermark_offsets(
-                TopicPartition(self._topic, partition), timeout=REQUEST_TIMEOUT_SECONDS
+                TopicPartition(self.topic, partition), timeout=REQUEST_TIMEOUT_SECONDS
             )
         except KafkaException as error:
             raise BrokersUnreachable(
-                f"cannot read the range of {self._topic} [{partition}]: {error}"
+                f"cannot read the range of {self.topic} [{partition}]: {error}"
             ) from error
 
     def _record(self, message: Message) -> Record:
         headers = message.headers()
         return Record(
-            self._topic,
+            self.topic,
             cast("int", message.partition()),
             cast("int", message.offset()),
             message.key(),
@@ -259,8 +290,8 @@ class KafkaReader:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise self._missing_offset(cast("int", message.partition()))
         if error.code() not in _HARMLESS:
-            raise Retry(f"cannot read {self._topic} [{message.partition()}]: {error}")
-        log.warning("%s: %s", self._topic, error)
+            raise Retry(f"cannot read {self.topic} [{message.partition()}]: {error}")
+        log.warning("%s: %s", self.topic, error)
         return False
 
     def _commit_sometimes(self) -> None:
@@ -271,21 +302,30 @@ class KafkaReader:
 
     def _commit(self, consumer: Consumer) -> None:
         offsets = [
-            TopicPartition(self._topic, partition, offset)
+            TopicPartition(self.topic, partition, offset, self._topic_id)
             for partition, offset in self._stored.items()
         ]
         self._stored.clear()
         try:
             consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:
-            log.info("could not commit the group's offsets: %s", error)
+            self._on_commit(error.args[0], offsets)
+
+    def _on_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
+        failed = offsets if error is not None else [each for each in offsets if each.error]
+        if failed:
+            log.info("could not commit the group's offsets: %s", error or failed[0].error)
+        for each in failed:
+            # It may be the last for a long time, and the producer may wait for it.
+            if each.metadata == self._topic_id and each.partition in (self._assigned or ()):
+                self._stored.setdefault(each.partition, each.offset)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._assigned = frozenset(partition.partition for partition in partitions)
         self._is_positioned = False
         # Nothing is read until `position` has the offsets of PostgreSQL.
         consumer.assign([])
-        log.info("assigned %s %s", self._topic, sorted(self._assigned))
+        log.info("assigned %s %s", self.topic, sorted(self._assigned))
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if self._stored:
@@ -293,7 +333,7 @@ class KafkaReader:
         self._assigned = None
         self._is_positioned = False
         consumer.unassign()
-        log.info("gave up %s %s", self._topic, sorted(part.partition for part in partitions))
+        log.info("gave up %s %s", self.topic, sorted(part.partition for part in partitions))
 
     def _on_error(self, error: KafkaError) -> None:
         # Errors of connections, many for each; the client connects again by itself for ever.

@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 import logging
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -71,6 +71,8 @@ class PgWriter:
         self._topic = topic
         self._destination = Destination(settings)
         self._erased = ErasedChanges()
+        is_last_copy = settings.confirm_after == "sink"
+        self._begin = statement("begin_durable_store" if is_last_copy else "begin_store")
 
     def migrate(self, is_adopting: bool = False) -> list[int]:
         """Make or update the tables; return the numbers of the migrations applied."""
@@ -105,6 +107,34 @@ class PgWriter:
         except psycopg.Error as error:
             raise self._destination.given_up(error) from error
         return {partition: Watermark(*rest) for partition, *rest in rows}  # type: ignore[misc, arg-type]
+
+    def begin_anew(
+        self, topic_id: str, watermarks: Mapping[int, Watermark]
+    ) -> dict[int, Watermark]:
+        """Let these partitions begin at 0 in the topic of that id; return where they stand now.
+
+        Which changes are stored stays known, so none is stored twice. Raises ProgressMoved where
+        another sink was faster.
+        """
+        connection = self._destination.connection()
+        try:
+            with connection.transaction():
+                for partition, mark in watermarks.items():
+                    parameters = {
+                        "topic": self._topic,
+                        "partition": partition,
+                        "topic_id": topic_id,
+                        "next_offset": mark.next_offset,
+                        "former_id": mark.topic_id,
+                    }
+                    if connection.execute(statement("begin_anew"), parameters).fetchone() is None:
+                        raise ProgressMoved(f"another sink has {self._topic} [{partition}]")
+        except psycopg.Error as error:
+            raise self._destination.given_up(error) from error
+        return {
+            partition: mark._replace(next_offset=0, topic_id=topic_id)
+            for partition, mark in watermarks.items()
+        }
 
     def store(self, batch: Batch) -> Stored:
         """Store the batch whole, in one transaction, or raise and have stored none of it.
@@ -146,22 +176,22 @@ class PgWriter:
             log.warning("ended %d sessions that held the progress and did not go on", ended)
 
     def _store_by_copy(self, connection: Connection, batch: Batch) -> Stored:
-        connection.execute(statement("begin_store"))
-        self._advance(connection, batch.advances())
+        connection.execute(self._begin)
+        self._advance(connection, batch.advances(), batch.topic_id)
         if batch.rows:
             _copy(connection, copy_into("public", "changes"), batch.rows)
-        insert_dead_letters(connection, batch.refused)
+        insert_dead_letters(connection, batch.refused, batch.topic_id)
         self._seal(connection, batch)
         connection.commit()
         return Stored(len(batch.rows), len(batch.refused), batch.redelivered)
 
     def _store_by_halves(self, connection: Connection, batch: Batch) -> Stored:
-        connection.execute(statement("begin_store"))
-        self._advance(connection, batch.advances())
+        connection.execute(self._begin)
+        self._advance(connection, batch.advances(), batch.topic_id)
         connection.execute(statement("create_staging"))
         refused = list(batch.refused)
         inserted = insert_new(connection, batch.rows, refused)
-        insert_dead_letters(connection, refused)
+        insert_dead_letters(connection, refused, batch.topic_id)
         self._seal(connection, batch)
         connection.commit()
         known = len(batch.rows) - inserted - (len(refused) - len(batch.refused))
@@ -171,29 +201,34 @@ class PgWriter:
         if self._settings.seals:
             seal(connection, batch.rows, self._topic, batch.advances())
 
-    def _advance(self, connection: Connection, advances: Sequence[Advance]) -> None:
+    def _advance(
+        self, connection: Connection, advances: Sequence[Advance], topic_id: str | None
+    ) -> None:
         new = [advance for advance in advances if advance.expected_offset is None]
         known = [advance for advance in advances if advance.expected_offset is not None]
         moved: set[object] = set()
         if known:
-            moved |= self._moved(connection, "advance_watermarks", known)
+            moved |= self._moved(connection, "advance_watermarks", known, topic_id)
         if new:
             partitions = [advance.partition for advance in new]
             connection.execute(
                 statement("hold_first_progress"), {"topic": self._topic, "partitions": partitions}
             )
-            moved |= self._moved(connection, "insert_watermarks", new)
+            moved |= self._moved(connection, "insert_watermarks", new, topic_id)
         lost = [advance.partition for advance in advances if advance.partition not in moved]
         if lost:
             raise ProgressMoved(
                 f"another sink has stored records of {self._topic} {lost}; going on behind them"
             )
 
-    def _moved(self, connection: Connection, name: str, advances: Sequence[Advance]) -> set[object]:
+    def _moved(
+        self, connection: Connection, name: str, advances: Sequence[Advance], topic_id: str | None
+    ) -> set[object]:
         rows = connection.execute(
             statement(name),
             {
                 "topic": self._topic,
+                "topic_id": topic_id,
                 "partitions": [advance.partition for advance in advances],
                 "expected": [advance.expected_offset for advance in advances],
                 "next_offsets": [advance.watermark.next_offset for advance in advances],
@@ -255,8 +290,10 @@ def _reason(error: psycopg.Error) -> str:
     return f"PostgreSQL refuses it: {error.diag.message_primary}{detail} ({error.sqlstate})"
 
 
-def insert_dead_letters(connection: Connection, refused: Iterable[RefusedRecord]) -> None:
-    """Keep the records in bemi_dead_letters, each once."""
+def insert_dead_letters(
+    connection: Connection, refused: Iterable[RefusedRecord], topic_id: str | None
+) -> None:
+    """Keep the records in bemi_dead_letters, each once; `topic_id` is that of their topic."""
     for record, reason in refused:
         headers = [
             [storable_text(name), None if value is None else b64encode(value).decode()]
@@ -266,6 +303,7 @@ def insert_dead_letters(connection: Connection, refused: Iterable[RefusedRecord]
             statement("insert_dead_letter"),
             {
                 "topic": record.topic,
+                "topic_id": topic_id or "",
                 "partition": record.partition,
                 "offset": record.offset,
                 "key": record.key,

@@ -34,8 +34,16 @@ BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL lock_timeout = '10s';
 SET LOCAL statement_timeout = '240s';
 
+-- begin_durable_store --
+-- The same where the source forgets what is stored: it must be on the disk then.
+BEGIN ISOLATION LEVEL READ COMMITTED;
+SET LOCAL lock_timeout = '10s';
+SET LOCAL statement_timeout = '240s';
+SELECT set_config('synchronous_commit', 'on', true)
+WHERE current_setting('synchronous_commit') = 'off';
+
 -- watermarks --
-SELECT partition, next_offset, epoch, commit_lsn, ordinal
+SELECT partition, next_offset, epoch, commit_lsn, ordinal, topic_id
 FROM public.bemi_sink_progress
 WHERE topic = %(topic)s AND partition = ANY(%(partitions)s);
 
@@ -45,6 +53,7 @@ SET next_offset = advance.next_offset,
     epoch = advance.epoch,
     commit_lsn = advance.commit_lsn,
     ordinal = advance.ordinal,
+    topic_id = %(topic_id)s,
     updated_at = now()
 FROM unnest(
     %(partitions)s::integer[], %(expected)s::bigint[], %(next_offsets)s::bigint[],
@@ -53,12 +62,21 @@ FROM unnest(
 WHERE progress.topic = %(topic)s
     AND progress.partition = advance.partition
     AND progress.next_offset = advance.expected
+    AND coalesce(progress.topic_id, %(topic_id)s) IS NOT DISTINCT FROM %(topic_id)s
 RETURNING progress.partition;
+
+-- begin_anew --
+-- Epoch, commit LSN and ordinal stay: they are of the changes that are stored.
+UPDATE public.bemi_sink_progress
+SET next_offset = 0, topic_id = %(topic_id)s, updated_at = now()
+WHERE topic = %(topic)s AND partition = %(partition)s
+    AND next_offset = %(next_offset)s AND topic_id = %(former_id)s
+RETURNING partition;
 
 -- insert_watermarks --
 INSERT INTO public.bemi_sink_progress
-    (topic, partition, next_offset, epoch, commit_lsn, ordinal)
-SELECT %(topic)s::text, advance.*
+    (topic, partition, next_offset, epoch, commit_lsn, ordinal, topic_id)
+SELECT %(topic)s::text, advance.*, %(topic_id)s
 FROM unnest(
     %(partitions)s::integer[], %(next_offsets)s::bigint[], %(epochs)s::text[],
     %(commit_lsns)s::bigint[], %(ordinals)s::bigint[]
@@ -67,9 +85,10 @@ ON CONFLICT DO NOTHING
 RETURNING partition;
 
 -- insert_dead_letter --
-INSERT INTO public.bemi_dead_letters (topic, partition, "offset", key, value, headers, reason)
+INSERT INTO public.bemi_dead_letters
+    (topic, topic_id, partition, "offset", key, value, headers, reason)
 VALUES (
-    %(topic)s, %(partition)s, %(offset)s, %(key)b, %(value)b, %(headers)s, %(reason)s
+    %(topic)s, %(topic_id)s, %(partition)s, %(offset)s, %(key)b, %(value)b, %(headers)s, %(reason)s
 )
 ON CONFLICT DO NOTHING;
 

@@ -15,7 +15,8 @@ from datetime import datetime, timedelta, timezone
 from threading import Event
 
 from runtime.errors import DeadLetter, Stop
-from runtime.kafka_client import client_settings
+from runtime.kafka_client import Admin, client_settings
+from runtime.kafka_topics import topic_ids
 from runtime.progress_bar import ProgressBar
 from runtime.range_reader import KafkaRecord, RangeReader
 from runtime.retrying import until_it_works
@@ -90,12 +91,15 @@ def replay(settings: SinkSettings, request: ReplayRequest, stopping: Event) -> R
             until_it_works(stopping, writer.prepare)
             erasures = ErasureTopic(settings)
             until_it_works(stopping, lambda: writer.load_erasures(erasures))
+            admin = Admin(client_settings(settings))
+            ids = until_it_works(stopping, lambda: topic_ids(admin, [topic]))
             wanted = until_it_works(stopping, lambda: reader.ranges(request.starts, request.ends))
-            if wanted is None:
+            if wanted is None or ids is None:
                 return Replayed(is_whole=False)
             for each in wanted:
                 log.info("replaying %s [%d] from %d to %d", topic, *each)
-            return _Replay(settings, request, reader, writer, stopping).run(wanted)
+            topic_id = ids.get(topic, "")
+            return _Replay(settings, request, reader, writer, stopping, topic_id).run(wanted)
     finally:
         writer.close()
 
@@ -116,8 +120,10 @@ class _Replay:
         reader: RangeReader,
         writer: ReplayWriter,
         stopping: Event,
+        topic_id: str,
     ) -> None:
         self._settings = settings
+        self._topic_id = topic_id
         self._patterns = TablePatterns(request.tables)
         self._reader = reader
         self._writer = writer
@@ -176,7 +182,9 @@ class _Replay:
                 left_out += 1
             else:
                 rows.append(row)
-        stored = until_it_works(self._stopping, lambda: self._writer.store(rows, refused))
+        stored = until_it_works(
+            self._stopping, lambda: self._writer.store(rows, refused, self._topic_id)
+        )
         if stored is None:
             return False
         before = self._sum

@@ -98,7 +98,9 @@ class ReplayWriter:
         except psycopg.Error as error:
             raise self._destination.given_up(error) from error
 
-    def store(self, rows: Sequence[ChangeRow], refused: Sequence[RefusedRecord]) -> BatchStored:
+    def store(
+        self, rows: Sequence[ChangeRow], refused: Sequence[RefusedRecord], topic_id: str = ""
+    ) -> BatchStored:
         """Store the rows in one transaction; of several with one id the last one counts.
 
         What cannot be stored is put aside, as the sink does, unless the rows go elsewhere.
@@ -120,7 +122,7 @@ class ReplayWriter:
             connection.execute(statement("create_staging"))
             inserted = insert_new(connection, list(newest.values()), all_refused, insert)
             if self.is_into_changes:
-                insert_dead_letters(connection, all_refused)
+                insert_dead_letters(connection, all_refused, topic_id)
                 if inserted and (self._settings.seals or has_seals(connection)):
                     seal(connection, rows, REPLAYED)
             connection.commit()

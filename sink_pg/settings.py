@@ -15,10 +15,18 @@ class SinkSettings(DestinationDatabase):
 
     own_prefixes: ClassVar[tuple[str, ...]] = (
         *DestinationDatabase.own_prefixes,
+        "BEMI_CONFIRM_",
         "BEMI_SINK_",
         "BEMI_RETENTION_",
     )
 
+    confirm_after: Literal["kafka", "sink"] = Field(
+        "kafka",
+        validation_alias="BEMI_CONFIRM_AFTER",
+        description="What the producer has: with `sink` it keeps everything until it is stored, so "
+        "a topic that was made anew is read from its beginning; with `kafka` that stops the sink, "
+        "since changes may be missing.",
+    )
     batch_rows: int = Field(
         5_000,
         validation_alias="BEMI_SINK_BATCH_ROWS",

@@ -16,7 +16,7 @@ import asyncio
 import logging
 import os
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from mode import CrashingSupervisor
@@ -24,6 +24,7 @@ from mode import CrashingSupervisor
 from runtime.errors import DeadLetter
 from runtime.health import Health
 from schemas.topics import Topics
+from stitcher_stream.boundaries import wal_topic
 from stitcher_stream.broker_credentials import broker_credentials
 from stitcher_stream.change_records import (
     Encode,
@@ -46,7 +47,7 @@ from stitcher_stream.stitch import (
     after_unreadable,
     committable_offset,
 )
-from stitcher_stream.topic_setup import prepare
+from stitcher_stream.topic_setup import prepare, wal_topic_id
 
 QUEUED_BATCHES = 4
 """Batches that wait for the agent; they bound memory together with the fetch's size."""
@@ -79,6 +80,7 @@ class Stitching:
         self._topics = Topics(settings.topic_prefix)
         self._context_rules = context_rules(settings)
         self._wal_partitions = 0
+        self._wal_topic = ""
         self._left_out = LeftOut()
         self._left_out_told = 0.0
         self._reshape = reshaping(settings, self._left_out)
@@ -117,6 +119,7 @@ class Stitching:
         self._metrics.in_flight_bytes.set_function(lambda: publisher.in_flight_bytes)
         async for event in stream.noack().events():
             await publisher.room()
+            await self._check_topic(app, event.value)
             delivery = await self._stitch(event.value, publisher)
             task = loop.create_task(self._acknowledge(publisher, delivery, stream, event, fail))
             self._deliveries.add(task)
@@ -196,6 +199,18 @@ class Stitching:
             if ignored or dropped:
                 log.info("left out %d ignored changes and %d the hook dropped", ignored, dropped)
 
+    async def _check_topic(self, app: BatchApp, batch: WalBatch) -> None:
+        """Raise WalMadeAnew where the records are of a topic that was made while they were read.
+
+        The client reads on in it at the offset where it was. What was written to it before the
+        producer knew says nothing, and is sent again.
+        """
+        for record in (batch.records[0], batch.records[-1]):
+            topic = wal_topic(record)
+            if topic and topic != self._wal_topic:
+                await app.check_topic(batch.topic, batch.topic_id)
+                self._wal_topic = topic
+
     def _state_before(self, batch: WalBatch) -> tuple[State, LeftOutCounts]:
         """Return the fold's state and what was left out, or a beginning where reading began again.
 
@@ -253,6 +268,7 @@ def build_app(settings: StitcherSettings) -> BatchApp:
     app = BatchApp(
         settings.group_id,
         prepare=stitching.prepare,
+        ask_topic_id=partial(wal_topic_id, settings),
         fetch_bytes=settings.fetch_bytes,
         stop_seconds=settings.stop_seconds,
         broker=[f"kafka://{b.strip()}" for b in settings.kafka_bootstrap_servers.split(",")],

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from schemas.change_id import Epoch
 from schemas.envelope import Status
 from schemas.topics import HEADER_COMMIT_LSN, HEADER_EPOCH
 from stitcher_stream.stitch import WalRecord
@@ -29,6 +30,15 @@ def transaction_of(record: WalRecord) -> tuple[object, ...] | None:
     if isinstance(source, dict):
         return (source.get("txId"),)
     return (int(xid),) if (xid := str(event.get("id")).partition(":")[0]).isdecimal() else None
+
+
+def wal_topic(record: WalRecord) -> str:
+    """Return which topic of the name `.wal` the record was written to; "" where it does not say."""
+    epoch = dict(record.headers).get(HEADER_EPOCH)
+    try:
+        return "" if epoch is None else Epoch.parse(epoch.decode()).wal_topic
+    except ValueError:
+        return ""
 
 
 def begins_transaction(record: WalRecord) -> bool:

@@ -3,7 +3,8 @@
 StageError
 ├── Retry
 │   ├── WalTopicMissing    the producer has not made `.wal` yet
-│   └── ProducerBroken     no record can be stored until the process is started again
+│   ├── ProducerBroken     no record can be stored until the process is started again
+│   └── WalMadeAnew        `.wal` is another topic than the one that was being read
 ├── Stop
 │   ├── OutputRefused      the brokers will not take a record of `.changes`
 │   ├── TransactionsTorn   a connector's transactions are not kept in one partition each
@@ -25,6 +26,10 @@ class WalTopicMissing(Retry):
 
 class ProducerBroken(Retry):
     """The Kafka producer cannot go on; a new process with a new one can."""
+
+
+class WalMadeAnew(Retry):
+    """The topic `.wal` was made anew while it was read; a new process begins at its beginning."""
 
 
 class OutputRefused(Stop):

@@ -21,15 +21,16 @@ from typing import Any, cast
 
 import faust
 from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 from faust.app.base import BootStrategy
 from faust.events import Event
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-from runtime.errors import Stop
+from runtime.errors import StageError, Stop
 from runtime.service import EXIT_DEFECT, collect_garbage_less_often
-from stitcher_stream.errors import RecordsLost
+from stitcher_stream.errors import RecordsLost, WalMadeAnew
 from stitcher_stream.wal_unpacking import unpack_into_wal_records
 
 FIRST_CHUNK_RECORDS = 16
@@ -54,6 +55,31 @@ unpack_into_wal_records()
 _faust_log = logging.getLogger("faust")
 
 
+class Boundary(int):
+    """An offset to commit, and the id of the topic that it is of."""
+
+    topic_id: str = ""
+
+    @classmethod
+    def of(cls, offset: int, topic_id: str) -> Boundary:
+        """Return the offset with its topic."""
+        made = cls(offset)
+        made.topic_id = topic_id
+        return made
+
+
+def _noted(offset: int, _note: str) -> OffsetAndMetadata:
+    """Return the offset with its topic's id beside it, in place of Faust's empty note.
+
+    A commit may reach brokers that have lost their data, and would be taken there for an offset of
+    a topic that was made anew. Pinned by test_a_commit_says_which_topic_it_is_of.
+    """
+    return OffsetAndMetadata(int(offset), getattr(offset, "topic_id", ""))
+
+
+driver.OffsetAndMetadata = _noted
+
+
 class WalBatch:
     """What one fetch brought of one partition, and where reading may begin again after it.
 
@@ -61,10 +87,20 @@ class WalBatch:
     one that is not acknowledged, holds back the commits of all that follow it.
     """
 
-    __slots__ = ("committable", "generation", "message", "partition", "records", "topic")
+    __slots__ = (
+        "committable", "generation", "message", "partition", "records", "topic", "topic_id",
+    )  # fmt: skip
 
-    def __init__(self, topic: str, partition: int, generation: int, records: list[Any]) -> None:
+    def __init__(
+        self,
+        topic: str,
+        partition: int,
+        generation: int,
+        records: list[Any],
+        topic_id: str = "",
+    ) -> None:
         self.topic = topic
+        self.topic_id = topic_id
         self.partition = partition
         self.generation = generation
         self.records = records
@@ -90,6 +126,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """The thread in which aiokafka's consumer lives."""
 
     logger = _faust_log
+    topic_id = ""
+    """Which topic is read in this generation of the group, by Kafka's id."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         """Read committed records only.
@@ -145,12 +183,27 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         """Seek every partition, also one of which nothing is committed yet.
 
         aiokafka leaves such a partition where it is, so what was fetched and dropped while
-        the flow was stopped would be skipped. Stops where records were removed before they
-        were read. Pinned by test_partition_without_commit_is_sought_from_its_beginning and
+        the flow was stopped would be skipped. What is committed of a topic that was deleted says
+        nothing of the one that was made anew. Stops where records were removed before they
+        were read. Pinned by test_partition_without_commit_is_sought_from_its_beginning,
+        test_what_is_committed_of_a_former_topic_does_not_count and
         test_records_removed_before_they_were_read_need_a_person.
         """
-        committed: Mapping[Any, int | None] = await super().seek_to_committed()
+        # Asked before anything is read: an offset is taken for one of this topic at the latest.
+        self.topic_id = await self.app.ask_topic_id()
+        committed: dict[Any, int | None] = dict(await super().seek_to_committed())
         consumer = self._ensure_consumer()
+        noted = await self.call_thread(
+            consumer._coordinator.fetch_committed_offsets, list(committed)
+        )
+        for tp, note in noted.items():
+            if note.metadata and self.topic_id and note.metadata != self.topic_id:
+                log.warning(
+                    "topic %s was made anew: reading partition %d from its beginning",
+                    tp.topic,
+                    tp.partition,
+                )
+                committed[tp] = None
         fresh = [tp for tp, offset in committed.items() if not offset]
         if fresh:
             await self.call_thread(consumer.seek_to_beginning, *fresh)
@@ -208,10 +261,18 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         test_batch_that_was_skipped_is_never_committed.
         """
         inflight, offset = self._inflight[tp], None
-        # A batch that a stream skipped at a rebalance is acknowledged, but never folded.
-        while inflight and inflight[0].message.acked and inflight[0].committable is not None:
-            offset = inflight.popleft().committable
+        while inflight and inflight[0].message.acked:
+            batch = inflight[0]
+            if batch.committable is None:
+                # A stream skipped it at a rebalance: it is acknowledged, but was never folded.
+                break
+            offset = Boundary.of(batch.committable, batch.topic_id)
+            inflight.popleft()
         return offset
+
+    def _should_commit(self, tp: TP, offset: int) -> bool:
+        """Commit whatever is new, also below what was committed of a topic made anew."""
+        return bool(offset)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Commit what is in flight, then forget it: it belongs to the generation that ends.
@@ -245,7 +306,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             if self.transport.app.should_stop:
                 return
             raise
-        except Stop as error:
+        except StageError as error:
             await self.app.fail(error)
         except Exception:
             log.exception("reading failed")
@@ -270,13 +331,16 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             tp = TP(key.topic, key.partition)
             read_from = self._read_offset[tp]
             if read_from is not None and found[0].offset < read_from:
+                # aiokafka goes to the beginning where the topic has no such offset.
+                await self.app.check_topic(tp.topic, self._thread.topic_id)
                 found = [record for record in found if record.offset >= read_from]
             if not found:
                 continue
             if read_from is not None and found[0].offset > read_from:
                 await self._check_hole(tp, read_from)
             self._read_offset[tp] = found[-1].offset + 1
-            batch = WalBatch(tp.topic, tp.partition, generation, found)
+            topic_id = self._thread.topic_id
+            batch = WalBatch(tp.topic, tp.partition, generation, found, topic_id)
             await self._put(tp, batch, found[-1].offset)
 
     async def _check_hole(self, tp: TP, read_from: int) -> None:
@@ -327,11 +391,13 @@ class BatchApp(faust.App):  # type: ignore[misc]
         self,
         *args: Any,
         prepare: Callable[[], Awaitable[object]],
+        ask_topic_id: Callable[[], Awaitable[str]],
         fetch_bytes: int,
         stop_seconds: float,
         **kwargs: Any,
     ) -> None:
         self._prepare = prepare
+        self.ask_topic_id = ask_topic_id
         self.fetch_bytes = fetch_bytes
         self._stop_timer = threading.Timer(stop_seconds, _end_now, [stop_seconds])
         self._stop_timer.daemon = True
@@ -371,6 +437,17 @@ class BatchApp(faust.App):  # type: ignore[misc]
         """Everything that could take long is over."""
         await super().on_shutdown()
         self._stop_timer.cancel()
+
+    async def check_topic(self, topic: str, topic_id: str) -> None:
+        """Raise WalMadeAnew where the topic is not the one of this id any more.
+
+        Whatever was read before is of that one if it still is: no id comes again.
+        """
+        if await self.ask_topic_id() != topic_id:
+            raise WalMadeAnew(
+                f"topic {topic} was made anew while it was read; the next start begins at its "
+                "beginning"
+            )
 
     async def fail(self, error: BaseException) -> None:
         """End the worker because of the error; nothing unacknowledged is committed.

@@ -52,14 +52,12 @@ _ADVICE = {
     ),
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "let the stitcher write to the topic (ACL Write)",
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "let the stitcher write idempotently (ACL)",
-    KafkaError.UNKNOWN_TOPIC_OR_PART: (
-        "the topic is gone or has fewer partitions than `.wal`; make it with as many"
-    ),
-    KafkaError._UNKNOWN_TOPIC: (
-        "the topic is gone or has fewer partitions than `.wal`; make it with as many"
-    ),
-    KafkaError._UNKNOWN_PARTITION: "give the topic as many partitions as `.wal` has",
 }
+_GONE = (
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+)
 
 
 class Delivery:
@@ -99,6 +97,11 @@ class Delivery:
 def refusal(error: KafkaError, topic: str | None) -> StageError:
     """Return what a refused record means: a person must act, or a new process helps."""
     advice = _ADVICE.get(error.code())
+    if error.code() in _GONE:
+        return ProducerBroken(
+            f"topic {topic} is gone, or has fewer partitions than `.wal`; the next start makes it, "
+            "or says what is wrong with it"
+        )
     if advice is None:
         return ProducerBroken(f"the brokers did not store a record of {topic}: {error.str()}")
     return OutputRefused(f"the brokers refuse a record of {topic} ({error.name()}): {advice}")

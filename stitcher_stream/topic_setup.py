@@ -18,7 +18,13 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from runtime.errors import Retry
 from runtime.kafka_client import Admin, client_settings
-from runtime.kafka_topics import TopicSpec, WrongPartitionCount, ensure_topics, partition_count
+from runtime.kafka_topics import (
+    TopicSpec,
+    WrongPartitionCount,
+    ensure_topics,
+    partition_count,
+    topic_ids,
+)
 from schemas.topics import Topics
 from stitcher_stream.change_format import change_encoder
 from stitcher_stream.change_records import Encode
@@ -42,11 +48,6 @@ async def prepare(settings: StitcherSettings) -> tuple[int, Encode]:
     `.changes` does not fit `.wal`, and what the registry refuses.
     """
     admin = Admin({**client_settings(settings), "client.id": settings.group_id})
-    retrying = AsyncRetrying(
-        retry=retry_if_exception_type(Retry),
-        wait=wait_exponential(multiplier=FIRST_PAUSE_SECONDS, max=LONGEST_PAUSE_SECONDS),
-        before_sleep=_say_why,
-    )
 
     def work() -> tuple[int, Encode]:
         return make_topics(admin, settings), change_encoder(settings)
@@ -54,7 +55,23 @@ async def prepare(settings: StitcherSettings) -> tuple[int, Encode]:
     async def attempt() -> tuple[int, Encode]:
         return await _in_thread(work)
 
-    return await retrying(attempt)
+    return await _patiently()(attempt)
+
+
+async def wal_topic_id(settings: StitcherSettings) -> str:
+    """Return the id that Kafka gave `.wal` when it was made; "" while there is no such topic.
+
+    Waits for brokers that do not answer.
+    """
+    topic = Topics(settings.topic_prefix).wal
+    admin = Admin({**client_settings(settings), "client.id": settings.group_id})
+
+    async def attempt() -> str:
+        return await _in_thread(
+            lambda: topic_ids(admin, [topic], FIRST_ANSWER_SECONDS).get(topic, "")
+        )
+
+    return await _patiently()(attempt)
 
 
 def make_topics(admin: Admin, settings: StitcherSettings) -> int:
@@ -88,6 +105,14 @@ def make_topics(admin: Admin, settings: StitcherSettings) -> int:
             "then delete it or give it more partitions, and start again"
         )
     return partitions
+
+
+def _patiently() -> AsyncRetrying:
+    return AsyncRetrying(
+        retry=retry_if_exception_type(Retry),
+        wait=wait_exponential(multiplier=FIRST_PAUSE_SECONDS, max=LONGEST_PAUSE_SECONDS),
+        before_sleep=_say_why,
+    )
 
 
 def _say_why(attempt: RetryCallState) -> None:

@@ -139,6 +139,15 @@ class DeliverySettings(StageSettings):
         "`connector_and_driver`, also over WAL that has nothing to publish; `manual`, somebody "
         "else.",
     )
+    confirm_after: Annotated[Literal["kafka", "sink"], Word, Property("bemi.confirm.after")] = (
+        Field(
+            "kafka",
+            validation_alias="BEMI_CONFIRM_AFTER",
+            description="When the slot may forget a change: once `kafka` has acknowledged it, or "
+            "once the `sink` has stored it, so that no loss of Kafka's data loses one. Give the "
+            "sinks the same.",
+        )
+    )
     offset_flush_interval_ms: Annotated[
         Count, Property("offset.flush.interval.ms", debezium=60_000, adopted=Adopted.NEVER)
     ] = Field(

@@ -79,6 +79,9 @@ def test_metrics_tell_what_the_stages_did(watched: Watched) -> None:
             assert producer["bemi_producer_messages_total", (("kind", kind),)] >= 3
         assert producer["bemi_producer_transactions_total", ()] >= 3
         assert producer["bemi_producer_heartbeat_seconds_count", ()] >= 1
+        # Heartbeats behind the changes above: what is stored for them is nothing.
+        assert producer["bemi_heartbeat_round_trip_seconds_count", ()] >= 1
+        assert 0 < producer["bemi_heartbeat_round_trip_seconds_sum", ()] < READY_SECONDS
         assert producer["bemi_slot_active", (("slot", slot),)] == 1
         assert producer["bemi_slot_retained_bytes", (("slot", slot),)] >= 0
         status = (("slot", slot), ("status", "reserved"))

@@ -153,7 +153,7 @@ def test_dead_letter_that_is_stored_later_is_sealed(
     letter = record(change(900), offset=900)
     with connect(sealed) as connection:
         with connection.transaction():
-            insert_dead_letters(connection, [RefusedRecord(letter, "for a test")])
+            insert_dead_letters(connection, [RefusedRecord(letter, "for a test")], None)
         (identifier,) = find_ids(connection, None)
         assert retry_letter(connection, identifier) is Outcome.STORED
     assert check(sealed).breaks == []

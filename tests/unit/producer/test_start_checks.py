@@ -64,6 +64,7 @@ def start(
     publication: Finding | None = None,
     accept_gap: bool = False,
     strategy: OffsetMismatchStrategy = OffsetMismatchStrategy.NO_VALIDATION,
+    begins_at_slot: bool = False,
 ) -> StartPlan:
     return check_start(
         server,
@@ -72,13 +73,17 @@ def start(
         stored,
         captured_before=captured_before,
         publication=publication,
-        policy=GapPolicy(accept_gap, strategy),
+        policy=GapPolicy(accept_gap, strategy, begins_at_slot),
     )
 
 
 def test_it_goes_on_after_the_stored_offset_and_not_where_the_slot_stands() -> None:
     plan = start()
     assert (plan.at, plan.make_slot, plan.gaps) == (500, False, ())
+
+
+def test_where_the_slot_waits_for_the_sink_it_goes_on_where_the_slot_stands() -> None:
+    assert start(begins_at_slot=True).at == 400
 
 
 def test_the_first_start_makes_the_slot() -> None:

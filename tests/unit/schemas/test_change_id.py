@@ -34,6 +34,8 @@ epochs = st.builds(
     st.integers(1, 1000),
     st.from_regex(r"[a-z0-9_]{1,63}", fullmatch=True),
     st.text(min_size=1, max_size=63),
+    # Of the ids of one topic or two, in Kafka's base64.
+    st.from_regex(r"([A-Za-z0-9_-]{8}){0,2}", fullmatch=True),
 )
 
 

@@ -116,3 +116,25 @@ def test_days_of_a_long_batch_are_known_from_its_beginning_to_its_end() -> None:
     )
     assert batch.commit_days() == set(days)
     assert Batch(LIMITS, {}).commit_days() == set()
+
+
+def test_batch_says_where_a_partition_goes_on_in_another_epoch() -> None:
+    stored = {0: Watermark(10, str(EPOCH), 8, 2)}
+    batch = Batch(LIMITS, stored)
+    batch.add([record(change(commit_lsn=9), offset=10)], now=0.0)
+    assert not batch.begins_epoch
+    batch.add([record(change(commit_lsn=9, epoch=OTHER_EPOCH), offset=11)], now=0.0)
+    assert batch.begins_epoch
+    assert not batch.next_batch().begins_epoch
+
+
+def test_what_is_stored_is_of_the_topic_that_was_read() -> None:
+    batch = Batch(LIMITS, {0: Watermark(10, str(EPOCH), 8, 2)}, "this")
+    batch.add([record(change(commit_lsn=9, ordinal=0), offset=10)], now=0.0)
+    assert batch.advances()[0].watermark == Watermark(11, str(EPOCH), 9, 0, "this")
+
+
+def test_offset_of_another_topic_says_nothing_and_an_unknown_one_is_believed() -> None:
+    assert Watermark(10, topic_id="former").is_of_another("this")
+    assert not Watermark(10, topic_id="this").is_of_another("this")
+    assert not Watermark(10).is_of_another("this")

@@ -7,7 +7,7 @@ import inspect
 import re
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +20,7 @@ from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import KafkaError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import OffsetAndMetadata
 from faust.app.base import App, BootStrategy
 from faust.transport.conductor import Conductor
 from faust.transport.consumer import Consumer
@@ -28,11 +29,12 @@ from faust.types import TP
 
 from stitcher_stream import faust_driver
 from stitcher_stream.app import build_app
-from stitcher_stream.errors import RecordsLost
+from stitcher_stream.errors import RecordsLost, WalMadeAnew
 from stitcher_stream.faust_driver import (
     FIRST_CHUNK_RECORDS,
     BatchApp,
     BatchConsumer,
+    Boundary,
     ConsumerThread,
     WalBatch,
 )
@@ -200,19 +202,43 @@ def records(*offsets: int) -> list[Any]:
     return [SimpleNamespace(offset=offset, value=b"v", key=None) for offset in offsets]
 
 
-def test_one_event_is_delivered_for_each_partition_and_fetch() -> None:
+def answering(topic_id: str) -> Callable[[], Awaitable[str]]:
+    async def ask_topic_id() -> str:
+        return topic_id
+
+    return ask_topic_id
+
+
+def test_one_event_is_delivered_for_each_partition_and_fetch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def check(app: BatchApp) -> None:
         consumer = make_consumer(app)
         queue: asyncio.Queue[Any] = asyncio.Queue(8)
         other = TP(WAL.topic, 1)
         app.topics._tp_index[WAL] = app.topics._tp_index[other] = {Channel(queue)}
         consumer._read_offset[WAL] = 12
+        monkeypatch.setattr(app, "ask_topic_id", answering(""))
         await consumer._deliver({WAL: records(10, 11, 12, 15), other: records(3)})
         first, second = queue.get_nowait(), queue.get_nowait()
         assert [record.offset for record in first.value.records] == [12, 15]
         assert [record.offset for record in second.value.records] == [3]
         assert consumer._read_offset[WAL] == 16
         assert first.message.refcount == 1
+
+    in_loop(check)
+
+
+def test_a_topic_that_was_made_anew_is_not_read_on_at_its_beginning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def check(app: BatchApp) -> None:
+        consumer = make_consumer(app)
+        consumer._read_offset[WAL] = 12
+        consumer._thread.topic_id = "former"
+        monkeypatch.setattr(app, "ask_topic_id", answering("this"))
+        with pytest.raises(WalMadeAnew):
+            await consumer._deliver({WAL: records(0, 1)})
 
     in_loop(check)
 
@@ -280,9 +306,16 @@ def test_error_after_some_records_does_not_lose_them(monkeypatch: pytest.MonkeyP
 
 
 def seek_among(
-    monkeypatch: pytest.MonkeyPatch, committed: dict[TP, int | None], earliest: dict[TP, int]
+    monkeypatch: pytest.MonkeyPatch,
+    committed: dict[TP, int | None],
+    earliest: dict[TP, int],
+    notes: Mapping[TP, str] | None = None,
+    begun: Mapping[TP, int | None] | None = None,
 ) -> list[TP]:
-    """Return the partitions that are sought from their beginning."""
+    """Return the partitions that are sought from their beginning in the topic `this`.
+
+    `notes` are what stands beside the offsets; `begun` where reading begins, if not there.
+    """
     sought: list[TP] = []
 
     async def committed_offsets(_self: Any) -> Any:
@@ -292,17 +325,26 @@ def seek_among(
         return earliest
 
     async def call_thread(_self: Any, work: Any, *arguments: Any) -> Any:
-        return work(*arguments)
+        done = work(*arguments)
+        return await done if asyncio.iscoroutine(done) else done
+
+    async def noted(tps: list[TP]) -> Any:
+        return {tp: OffsetAndMetadata(committed[tp], (notes or {}).get(tp, "")) for tp in tps}
 
     thread_class = driver.AIOKafkaConsumerThread
     monkeypatch.setattr(thread_class, "seek_to_committed", committed_offsets)
     monkeypatch.setattr(thread_class, "earliest_offsets", earliest_offsets)
     monkeypatch.setattr(thread_class, "call_thread", call_thread)
     thread: ConsumerThread = ConsumerThread.__new__(ConsumerThread)
-    thread.app = SimpleNamespace(conf=SimpleNamespace(id="bemi.stitcher"))
-    consumer = SimpleNamespace(seek_to_beginning=lambda *tps: sought.extend(tps))
+    thread.app = SimpleNamespace(
+        conf=SimpleNamespace(id="bemi.stitcher"), ask_topic_id=answering("this")
+    )
+    consumer = SimpleNamespace(
+        seek_to_beginning=lambda *tps: sought.extend(tps),
+        _coordinator=SimpleNamespace(fetch_committed_offsets=noted),
+    )
     monkeypatch.setattr(thread_class, "_ensure_consumer", lambda _self: consumer)
-    assert asyncio.run(thread.seek_to_committed()) == committed
+    assert asyncio.run(thread.seek_to_committed()) == (committed if begun is None else begun)
     return sought
 
 
@@ -311,6 +353,39 @@ def test_partition_without_commit_is_sought_from_its_beginning(
 ) -> None:
     other = TP(WAL.topic, 1)
     assert seek_among(monkeypatch, {WAL: None, other: 5}, {WAL: 0, other: 0}) == [WAL]
+
+
+def test_what_is_committed_of_a_former_topic_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other, old = TP(WAL.topic, 1), TP(WAL.topic, 2)
+    committed: dict[TP, int | None] = {WAL: 7, other: 5, old: 3}
+    sought = seek_among(
+        monkeypatch,
+        committed,
+        {WAL: 0, other: 0, old: 0},
+        # Of the third nobody wrote which topic it is of, as before version 0.1.
+        notes={WAL: "former", other: "this"},
+        begun={WAL: None, other: 5, old: 3},
+    )
+    assert sought == [WAL]
+
+
+def test_a_commit_says_which_topic_it_is_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+
+    async def commit(offsets: Any) -> None:
+        sent.append(offsets)
+
+    thread: ConsumerThread = ConsumerThread.__new__(ConsumerThread)
+    thread.tp_last_committed_at = {}
+    thread.assignment = lambda: {WAL}
+    monkeypatch.setattr(
+        ConsumerThread, "_ensure_consumer", lambda _self: SimpleNamespace(commit=commit)
+    )
+    assert asyncio.run(thread._commit({WAL: Boundary.of(7, "this")}))
+    assert sent == [{WAL: OffsetAndMetadata(7, "this")}]
+    assert type(sent[0][WAL].offset) is int
 
 
 def test_records_removed_before_they_were_read_are_an_error(
