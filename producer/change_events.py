@@ -272,21 +272,22 @@ class ChangeEvents:
                 records += self._announce(transaction)
             if is_published or self._wal is not None:
                 transaction.count_event(MESSAGES_COLLECTION)
-        record = None
+        key = value = None
         if self._tables is not None and is_published:
-            record = self._tables.message(place, message, lsn, now_us)
-            records.append((self._message_topic, *record, None, ANY_PARTITION))
+            key, value = self._tables.message(place, message, lsn, now_us)
+            records.append((self._message_topic, key, value, None, ANY_PARTITION))
         if self._wal is not None and transaction is not None:
-            if record is None or not self._is_shared:
-                record = self._wal.message(place, message, lsn, now_us)
-            records.append(self._wal_record(transaction, *record))
+            if value is None or not self._is_shared:
+                key, value = self._wal.message(place, message, lsn, now_us)
+            records.append(self._wal_record(transaction, key, value))
         return records
 
     def heartbeat(self, now_us: int) -> list[Record]:
         """Return the record that says the stream is alive."""
         if self._tables is None or not self._output.heartbeats:
             return []
-        return [(self._topics.heartbeat, *self._tables.heartbeat(now_us), None, 0)]
+        key, value = self._tables.heartbeat(now_us)
+        return [(self._topics.heartbeat, key, value, None, 0)]
 
     def _current(self) -> OpenTransaction:
         if self._transaction is None:
@@ -357,17 +358,17 @@ class ChangeEvents:
     def _metadata(self, transaction: OpenTransaction, end: Lsn | None) -> list[Record]:
         """Return the records that announce the transaction, or say that it ended at `end`."""
         records: list[Record] = []
-        written = None
+        key = value = None
         if self._tables is not None and self._has_metadata:
-            written = _written(self._tables, transaction, end)
-            records.append((self._transaction_topic, *written, None, ANY_PARTITION))
+            key, value = _written(self._tables, transaction, end)
+            records.append((self._transaction_topic, key, value, None, ANY_PARTITION))
         if self._wal is not None:
-            if written is None or not self._is_shared:
-                written = _written(self._wal, transaction, end)
+            if value is None or not self._is_shared:
+                key, value = _written(self._wal, transaction, end)
             headers = transaction.wal_headers
             if end is not None:
                 headers = [*headers, ordinal_header(transaction.ordinal)]
-            records.append((self._wal_topic, *written, headers, transaction.partition))
+            records.append((self._wal_topic, key, value, headers, transaction.partition))
         return records
 
     def _wal_record(

@@ -71,10 +71,12 @@ class SourceText:
         )
         self._times = f'\\"]","ts_us":{ts_us},"ts_ns":{ts_us}000,'
         self._xid = f'{_number(xid)},"lsn":'
-        from_elsewhere = _NO_ORIGIN
-        if origin is not None:
-            from_elsewhere = f'"origin":{_text(origin.name)},"origin_lsn":{origin.origin_lsn}}}'
-        self._tail = f',"xmin":{_number(xmin)},{from_elsewhere}'
+        self._tail = _PLAIN_TAIL
+        if xmin is not None or origin is not None:
+            from_elsewhere = _NO_ORIGIN
+            if origin is not None:
+                from_elsewhere = f'"origin":{_text(origin.name)},"origin_lsn":{origin.origin_lsn}}}'
+            self._tail = f',"xmin":{_number(xmin)},{from_elsewhere}'
 
     def block(self, place: str, lsn: str) -> str:
         """Return the block of an event at the LSN, about the table of the `place`."""
@@ -82,6 +84,7 @@ class SourceText:
 
 
 _NO_ORIGIN = '"origin":null,"origin_lsn":null}'
+_PLAIN_TAIL = f',"xmin":null,{_NO_ORIGIN}'
 
 
 def place_of(pg_schema: str, table: str) -> str:

@@ -8,7 +8,8 @@ where both would write the same, one serves both and each event is written once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from base64 import b64encode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -250,7 +251,7 @@ def _hex(content: bytes) -> str:
 
 
 def _base64(content: bytes) -> str:
-    return b64encode(content).decode()
+    return b2a_base64(content, newline=False).decode()
 
 
 def _base64_url_safe(content: bytes) -> str:
