@@ -104,11 +104,16 @@ def kafka_client(settings: ProducerSettings) -> dict[str, Any]:
 
     What only librdkafka has a name for goes before the settings that all stages have.
     """
-    return client_settings(settings) | {
+    client = client_settings(settings)
+    given = {
         name: value
         for name, value in settings.kafka_properties.items()
         if name.startswith(("security.", "sasl.", "ssl.", "client.", "socket."))
     }
+    if "ssl.ca.pem" in given and not settings.kafka_ssl_ca_location:
+        # librdkafka would trust those of the system beside them.
+        client.pop("ssl.ca.location", None)
+    return client | given
 
 
 def avro_serializer(settings: ProducerSettings) -> AvroSerializer:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, model_validator
 
+from runtime.postgres import trust_problem
 from runtime.settings import SSLMODES, SettingsT, StageSettings
 
 
@@ -56,7 +57,8 @@ class DestinationDatabase(StageSettings):
         "",
         validation_alias=AliasChoices("DESTINATION_DB_SSLROOTCERT", "DB_SSLROOTCERT"),
         description="File with the certificates that the server's is checked by (libpq's "
-        "sslrootcert); `system` for those of the system.",
+        "sslrootcert); `system` for those that the system, or SSL_CERT_FILE, trusts, which needs "
+        "sslmode `verify-full`.",
     )
     db_sslcert: str = Field(
         "",
@@ -73,6 +75,12 @@ class DestinationDatabase(StageSettings):
         validation_alias=AliasChoices("DESTINATION_DB_SSLPASSWORD", "DB_SSLPASSWORD"),
         description="Password of that key (libpq's sslpassword); also by a file.",
     )
+
+    @model_validator(mode="after")
+    def _trusts_safely(self) -> DestinationDatabase:
+        if problem := trust_problem(self.db_sslmode, self.db_sslrootcert, "DESTINATION_DB_"):
+            raise ValueError(problem)
+        return self
 
     @classmethod
     def from_environ(cls: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:

@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient, ClusterMetadata  # type: ignore[a
 
 from runtime.errors import Retry, StageError, Stop
 from runtime.kafka_settings import KafkaSettings
+from runtime.system_authorities import system_authorities
 
 LOOK_SECONDS = 2.0
 """How long a request waits before it looks whether the brokers have refused it meanwhile."""
@@ -59,7 +60,7 @@ def client_settings(settings: KafkaSettings) -> dict[str, Any]:
         }
     if protocol.endswith("SSL"):
         client |= {
-            "ssl.ca.location": settings.kafka_ssl_ca_location,
+            "ssl.ca.location": settings.kafka_ssl_ca_location or system_authorities(),
             "ssl.certificate.location": settings.kafka_ssl_certificate_location,
             "ssl.key.location": settings.kafka_ssl_key_location,
             "ssl.key.password": settings.kafka_ssl_key_password.get_secret_value(),

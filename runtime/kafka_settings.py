@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings
 
+from runtime.system_authorities import system_authorities
+
 
 def _upper(value: object) -> object:
     return value.strip().upper() if isinstance(value, str) else value
@@ -116,16 +118,15 @@ def ssl_context(settings: KafkaSettings) -> ssl.SSLContext | None:
     """
     if not settings.kafka_security_protocol.endswith("SSL"):
         return None
-    authorities = settings.kafka_ssl_ca_location
+    authorities = settings.kafka_ssl_ca_location or system_authorities()
     try:
         if authorities and Path(authorities).is_dir():
             context = ssl.create_default_context(capath=authorities)
         else:
-            context = ssl.create_default_context(cafile=authorities or None)
+            context = ssl.create_default_context(cafile=authorities)
     except OSError as error:
-        raise ValueError(
-            f"BEMI_KAFKA_SSL_CA_LOCATION: {authorities} cannot be used: {_reason(error)}"
-        ) from error
+        named = "BEMI_KAFKA_SSL_CA_LOCATION" if settings.kafka_ssl_ca_location else "SSL_CERT_FILE"
+        raise ValueError(f"{named}: {authorities} cannot be used: {_reason(error)}") from error
     context.check_hostname = settings.kafka_ssl_endpoint_identification_algorithm == "https"
     if certificate := settings.kafka_ssl_certificate_location:
         key = settings.kafka_ssl_key_location or certificate

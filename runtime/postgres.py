@@ -1,4 +1,4 @@
-"""Connect to PostgreSQL: what libpq is told, and what to do where it is not let in. Pure.
+"""Connect to PostgreSQL: what libpq is told, and what to do where it is not let in.
 
 libpq has no code for a connection that fails, only a text, so the text decides. A server that
 speaks another language is not understood: then the connection is tried again, with its words in
@@ -8,7 +8,10 @@ the log.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from runtime.system_authorities import system_authorities
 
 if TYPE_CHECKING:
     from runtime.destination import DestinationDatabase
@@ -37,7 +40,7 @@ _ADVICE: Final = tuple(
         ("permission denied for database", "let {0}USER connect to {0}NAME"),
         ("no pg_hba.conf entry|pg_hba.conf rejects", _ENTRY),
         ("certificate verify failed|does not match host name", _SERVER),
-        ("root certificate file", "check {0}SSLROOTCERT, or set {0}SSLROOTCERT=system"),
+        ("root certificate file", "check {0}SSLROOTCERT, or SSL_CERT_FILE if that is `system`"),
         ("private key file", _KEY),
         ("could not read certificate file", _KEY),
         ("valid client certificate|certificate authentication failed", _CERTIFICATE),
@@ -45,6 +48,10 @@ _ADVICE: Final = tuple(
         ("server does not support SSL", "turn ssl on on the server, or set {0}SSLMODE=prefer"),
     )
 )
+
+
+SYSTEM: Final = "system"
+"""The sslrootcert that stands for the system's authorities."""
 
 
 def connection_parameters(settings: SourceDatabase | DestinationDatabase) -> dict[str, Any]:
@@ -59,12 +66,33 @@ def connection_parameters(settings: SourceDatabase | DestinationDatabase) -> dic
         "user": settings.db_user,
         "password": settings.db_password.get_secret_value(),
         "sslmode": settings.db_sslmode,
-        "sslrootcert": settings.db_sslrootcert,
+        "sslrootcert": _authorities(settings.db_sslrootcert),
         "sslcert": settings.db_sslcert,
         "sslkey": settings.db_sslkey,
         "sslpassword": settings.db_sslpassword.get_secret_value(),
     }
     return {name: value for name, value in parameters.items() if value}
+
+
+def trust_problem(sslmode: str, sslrootcert: str, variables: str) -> str | None:
+    """Return why the two do not go together, None where they do.
+
+    libpq's rule: whoever has a certificate of any authority at all could pass for the server
+    unless its name is checked, too.
+    """
+    if sslrootcert != SYSTEM or sslmode == "verify-full":
+        return None
+    return (
+        f"{variables}SSLROOTCERT=system trusts every public authority, so it needs "
+        f"{variables}SSLMODE=verify-full, not {sslmode}; or leave {variables}SSLROOTCERT empty"
+    )
+
+
+def _authorities(sslrootcert: str) -> str:
+    """Return the file for `system`: what libpq itself takes for it depends on its build."""
+    found = system_authorities() if sslrootcert == SYSTEM else None
+    # A folder is nothing that libpq can be given; its OpenSSL finds it by SSL_CERT_DIR.
+    return sslrootcert if found is None or Path(found).is_dir() else found
 
 
 def refusal_advice(text: str, variables: str) -> str | None:

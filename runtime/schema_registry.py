@@ -21,6 +21,7 @@ from httpx2 import TransportError
 from runtime.errors import Retry, StageError, Stop
 from runtime.registry_settings import RegistrySettings
 from runtime.schema_changes import describe_changes
+from runtime.system_authorities import system_authorities
 
 # Few and short: the stage that asks has its own way of waiting, in which it can be stopped.
 TRIES: Final = 2
@@ -64,9 +65,12 @@ class ConfluentRegistry:
     def __init__(self, settings: RegistrySettings) -> None:
         """Make a client; nothing is sent yet. Raises RegistryMisconfigured."""
         self._settings = settings
+        # The client itself would trust the list that comes with certifi.
+        trusted = {} if (found := system_authorities()) is None else {"ssl.ca.location": found}
         try:
             self._client = SchemaRegistryClient(
-                settings.client_properties
+                trusted
+                | settings.client_properties
                 | {"max.retries": TRIES, "retries.wait.ms": WAIT_MS, "timeout": TIMEOUT_SECONDS}
             )
         except (OSError, ValueError, TypeError) as error:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from runtime.errors import Stop
 from runtime.kafka_settings import KafkaSettings
 from runtime.kafka_settings import problems as kafka_problems
+from runtime.postgres import trust_problem
 
 SSLMODES = "^(disable|allow|prefer|require|verify-ca|verify-full)$"
 SettingsT = TypeVar("SettingsT", bound="StageSettings")
@@ -220,7 +221,8 @@ class SourceDatabase(StageSettings):
         "",
         validation_alias="DB_SSLROOTCERT",
         description="File with the certificates that the server's is checked by (libpq's "
-        "sslrootcert); `system` for those of the system.",
+        "sslrootcert); `system` for those that the system, or SSL_CERT_FILE, trusts, which needs "
+        "sslmode `verify-full`.",
     )
     db_sslcert: str = Field(
         "",
@@ -238,3 +240,9 @@ class SourceDatabase(StageSettings):
         validation_alias="DB_SSLPASSWORD",
         description="Password of that key (libpq's sslpassword); also by a file.",
     )
+
+    @model_validator(mode="after")
+    def _trusts_safely(self) -> SourceDatabase:
+        if problem := trust_problem(self.db_sslmode, self.db_sslrootcert, "DB_"):
+            raise ValueError(problem)
+        return self

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import ANY
 
 import psycopg
 import pytest
+from confluent_kafka import Producer
 from psycopg import sql
 
 from deploy.local.ports import free_port
@@ -19,6 +21,7 @@ from tests.fixtures.kafka import KafkaBroker
 from tests.fixtures.pipeline import Pipeline
 from tests.fixtures.postgres import FAST_SETTINGS, Database
 from tests.fixtures.stages import StageProcess, StartStage
+from tests.fixtures.waiting import eventually
 
 SECONDS = 60
 PASSWORD = "least-privilege"
@@ -52,6 +55,18 @@ class Roles:
         as_role = {"DB_USER": role, "DB_PASSWORD": PASSWORD}
         whole = self.pipeline.environ | as_role | environ
         return self.pipeline.start_stage(f"{command[0]} as {role}", command, whole)
+
+    def run(self, command: list[str], role: str, **environ: str) -> tuple[int, str]:
+        """Run a command of the role's to its end; return its exit code and what it said."""
+        stage = self.start(command, role, **environ)
+        return stage.wait(SECONDS), stage.output()
+
+    def count(self, table: str) -> int:
+        """Return how many rows a table has."""
+        with closing(self.connect()) as connection:
+            (row,) = connection.execute(f"SELECT count(*)::int FROM {table}".encode()).fetchall()
+        assert isinstance(row[0], int)
+        return row[0]
 
     def refuses(self, role: str, *statements: str) -> None:
         """Assert that the role may do none of these."""
@@ -159,6 +174,80 @@ def test_each_role_can_do_its_job_and_nothing_else(roles: Roles) -> None:
     pipeline.execute("INSERT INTO todo VALUES (3, 'tracked')")
     changes = pipeline.wait_for("todo", 2)
     assert [change["after"]["task"] for change in changes] == ["[erased]", "tracked"]
+
+
+def test_each_tool_works_by_the_role_that_it_is_for_and_by_no_other(roles: Roles) -> None:
+    pipeline = roles.pipeline
+    assert roles.run(["bemi-sink", "migrate"], "bemi_retention") == (0, ANY)
+    roles.run_script()
+    with closing(roles.connect()) as connection:
+        # The application's own: whoever may write to it may ask for snapshots.
+        connection.execute("CREATE TABLE signal (id text PRIMARY KEY, type text, data text)")
+    roles.run_script()
+    producer = roles.start(
+        ["bemi-producer"], "bemi_source", BEMI_PRODUCER_SIGNAL_DATA_COLLECTION="public.signal"
+    )
+    pipeline.start("stitcher")
+    sink = roles.start(["bemi-sink"], "bemi_sink", BEMI_SINK_SEALS="true")
+    eventually(lambda: "ready" in producer.output(), SECONDS)
+    pipeline.execute("INSERT INTO todo VALUES (2, 'tracked')")
+    pipeline.wait_for("todo", 1)
+
+    # A snapshot beside the stream reads what was there before.
+    wanted = '{"data-collections": ["public.todo"]}'
+    pipeline.execute("INSERT INTO signal VALUES ('1', 'execute-snapshot', %s)", [wanted])
+    eventually(lambda: "public.todo is read" in producer.output(), SECONDS)
+
+    put_aside(pipeline)
+    eventually(lambda: roles.count("bemi_dead_letters") == 1, SECONDS)
+
+    for tool in (
+        ["bemi-sink", "verify"],
+        ["bemi-sink", "verify", "--seals"],
+        ["bemi-sink", "replay"],
+        ["bemi-sink", "dead-letters", "list"],
+        ["bemi-sink", "erasures"],
+    ):
+        code, said = roles.run(tool, "bemi_sink")
+        # What was put aside is told of as missing.
+        assert code == (1 if tool[-1] == "verify" else 0), said
+        assert "permission denied" not in said
+    # What changes the trail, or gives up a part of it, is not the sink's.
+    for tool in (
+        ["bemi-sink", "replay", "--replace"],
+        ["bemi-sink", "replay", "--into", "again"],
+        ["bemi-sink", "dead-letters", "retry", "--all"],
+        ["bemi-sink", "dead-letters", "drop", "--all", "--yes"],
+    ):
+        code, said = roles.run(tool, "bemi_sink")
+        assert (code, "permission denied" in said) == (2, True), said
+        assert roles.run(tool, "bemi_retention") == (0, ANY)
+    assert roles.count("bemi_dead_letters") == 0
+    assert sink.is_running, sink.output()
+
+    # Operators look by the roles of the stages: a single broker is a warning.
+    code, said = roles.run(["bemi-producer", "doctor", "--json"], "bemi_source")
+    assert code == 1, said
+    code, said = roles.run(
+        ["bemi-producer", "status", "--once"],
+        "bemi_source",
+        DESTINATION_DB_USER="bemi_sink",
+        DESTINATION_DB_PASSWORD=PASSWORD,
+    )
+    assert code == 0, said
+    # And mend only what their role may.
+    pipeline.execute("CREATE TABLE keyless_too (task text)")
+    code, said = roles.run(["bemi-producer", "doctor", "--fix"], "bemi_source")
+    assert code == 2
+    assert "must be owner of table keyless_too" in said
+
+
+def put_aside(pipeline: Pipeline) -> None:
+    """Write a record that is no change into the sink's topic."""
+    servers = pipeline.environ["BEMI_KAFKA_BOOTSTRAP_SERVERS"]
+    writer = Producer({"bootstrap.servers": servers})
+    writer.produce(f"{pipeline.environ['BEMI_TOPIC_PREFIX']}.changes", b"garbage", partition=0)
+    assert writer.flush(SECONDS) == 0
 
 
 def test_retention_drops_partitions_and_the_sink_may_not(roles: Roles) -> None:

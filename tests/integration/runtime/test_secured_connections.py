@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +26,7 @@ from tests.fixtures.stages import StartStage, plain_environ
 from tests.fixtures.waiting import eventually
 
 SECONDS = 60
+STORE = Path("/etc/ssl/certs/ca-certificates.crt")
 SECRETS = (KAFKA_PASSWORD, PASSWORD)
 TOOLS = (
     ["bemi-producer", "status", "--json"],
@@ -168,6 +171,33 @@ def test_a_configuration_of_the_java_client_and_the_mechanism_plain_work_too(
     secured.wait_for("todo", 1)
 
 
+@pytest.mark.parametrize("place", ["SSL_CERT_FILE", "the system's store"])
+def test_where_no_authority_is_named_every_client_trusts_those_of_the_system(
+    secured: Pipeline, secured_servers: SecuredServers, tmp_path: Path, place: str
+) -> None:
+    environ, authority = secured.environ, secured_servers.authority.file
+    del environ["BEMI_KAFKA_SSL_CA_LOCATION"]
+    environ["DB_SSLROOTCERT"] = "system"
+    if place == "SSL_CERT_FILE":
+        environ["SSL_CERT_FILE"] = str(authority)
+    else:
+        secured.wrapper = with_store(tmp_path, authority)
+    secured.execute("CREATE TABLE todo (id int PRIMARY KEY, task text)")
+    secured.start()
+    secured.execute("INSERT INTO todo VALUES (1, 'walk')")
+    secured.wait_for("todo", 1)
+
+
+def with_store(folder: Path, authority: Path) -> list[str]:
+    """Return what a command runs in to see another list of authorities, that with this one."""
+    if os.geteuid() or not shutil.which("unshare") or not STORE.is_file():
+        pytest.skip(f"only root can put another file in the place of {STORE} for one process")
+    store = folder / "store.crt"
+    store.write_bytes(STORE.read_bytes() + authority.read_bytes())
+    mount = f'mount --bind {store} {STORE} && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", mount, "sh"]
+
+
 def java_keystore(environ: dict[str, str]) -> str:
     return environ["BEMI_KAFKA_SSL_KEY_LOCATION"].removesuffix(".key") + ".pem"
 
@@ -209,6 +239,8 @@ def test_a_stage_that_the_brokers_refuse_ends_and_says_what_to_check(
         ("password", "check {}USER and {}PASSWORD"),
         ("authority", "must be signed by {}SSLROOTCERT"),
         ("host", "must be signed by {}SSLROOTCERT"),
+        ("system's authorities", "must be signed by {}SSLROOTCERT"),
+        ("no authorities", "check {}SSLROOTCERT, or SSL_CERT_FILE"),
         ("no certificate", "check {}SSLCERT and {}SSLKEY"),
         ("expired certificate", "check {}SSLCERT and {}SSLKEY"),
         ("no encryption", "check {}SSLMODE"),
@@ -233,6 +265,11 @@ def test_a_stage_that_the_database_refuses_ends_and_says_what_to_check(
         environ[f"{prefix}PASSWORD_FILE"] = secret(tmp_path / "wrong", "another-secret")
     elif wrong == "authority":
         environ[f"{prefix}SSLROOTCERT"] = str(secured_servers.stranger.file)
+    elif wrong == "system's authorities":
+        environ[f"{prefix}SSLROOTCERT"] = "system"
+    elif wrong == "no authorities":
+        environ[f"{prefix}SSLROOTCERT"] = "system"
+        environ["SSL_CERT_FILE"] = str(tmp_path / "none")
     elif wrong == "host":
         environ[f"{prefix}HOST"] = "localhost"
     elif wrong == "no certificate":

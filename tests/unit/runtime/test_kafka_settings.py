@@ -38,13 +38,18 @@ def test_without_settings_brokers_are_asked_in_the_clear() -> None:
     }
 
 
-def test_each_setting_is_librdkafkas_property_of_the_same_name() -> None:
-    assert client_settings(settings({**LOGIN, "BEMI_KAFKA_BOOTSTRAP_SERVERS": "a:1"})) == {
+def test_each_setting_is_librdkafkas_property_of_the_same_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = settings({**LOGIN, "BEMI_KAFKA_BOOTSTRAP_SERVERS": "a:1"})
+    monkeypatch.setenv("SSL_CERT_FILE", "/system.pem")
+    assert client_settings(given) == {
         "bootstrap.servers": "a:1",
         "security.protocol": "SASL_SSL",
         "sasl.mechanism": "SCRAM-SHA-512",
         "sasl.username": "me",
         "sasl.password": "hunter2",
+        "ssl.ca.location": "/system.pem",
         "ssl.endpoint.identification.algorithm": "https",
     }
 
@@ -57,6 +62,17 @@ def test_what_only_librdkafka_has_goes_before_the_settings() -> None:
     environ = {"BEMI_PRODUCER_KAFKA_PROPERTIES": '{"security.protocol": "ssl", "ssl.ca.pem": "x"}'}
     client = kafka_client(ProducerSettings.from_environ(environ))
     assert (client["security.protocol"], client["ssl.ca.pem"]) == ("ssl", "x")
+
+
+def test_authorities_that_are_given_as_text_are_trusted_without_those_of_the_system(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/system.pem")
+    # Of its settings only: a file that is not there would be refused before.
+    producer = ProducerSettings.model_construct(
+        kafka_security_protocol="SSL", kafka_properties={"ssl.ca.pem": "x"}
+    )
+    assert "ssl.ca.location" not in kafka_client(producer)
 
 
 @pytest.mark.parametrize("missing", ["MECHANISM", "USERNAME", "PASSWORD"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from runtime.destination import DestinationDatabase
@@ -60,10 +62,10 @@ def test_a_connection_that_may_heal_needs_no_advice(text: str) -> None:
 
 
 def test_the_destination_takes_the_sources_certificates_unless_it_has_its_own() -> None:
-    shared = {"DB_SSLMODE": "verify-full", "DB_SSLROOTCERT": "system", "DB_SSLCERT": "/source.crt"}
+    shared = {"DB_SSLMODE": "verify-full", "DB_SSLROOTCERT": "/ca.pem", "DB_SSLCERT": "/source.crt"}
     own = {"DESTINATION_DB_SSLCERT": "/own.crt", "DESTINATION_DB_SSLPASSWORD": "hunter2"}
     source = connection_parameters(SourceDatabase.from_environ(shared))
-    assert (source["sslrootcert"], source["sslcert"]) == ("system", "/source.crt")
+    assert (source["sslrootcert"], source["sslcert"]) == ("/ca.pem", "/source.crt")
     assert "sslkey" not in source
     destination = DestinationDatabase.from_environ(shared | own)
     assert connection_parameters(destination) == {
@@ -72,7 +74,7 @@ def test_the_destination_takes_the_sources_certificates_unless_it_has_its_own() 
         "dbname": "postgres",
         "user": "postgres",
         "sslmode": "verify-full",
-        "sslrootcert": "system",
+        "sslrootcert": "/ca.pem",
         "sslcert": "/own.crt",
         "sslpassword": "hunter2",
     }
@@ -82,3 +84,27 @@ def test_the_destination_takes_the_sources_certificates_unless_it_has_its_own() 
 def test_an_sslmode_that_libpq_does_not_know_is_refused_before_connecting() -> None:
     with pytest.raises(InvalidSettings, match=r"DB_SSLMODE.*verify-full"):
         SourceDatabase.from_environ({"DB_SSLMODE": "nonsense"})
+
+
+@pytest.mark.parametrize("mode", ["disable", "prefer", "require", "verify-ca"])
+@pytest.mark.parametrize(
+    ("settings", "prefix"), [(SourceDatabase, "DB_"), (DestinationDatabase, "DESTINATION_DB_")]
+)
+def test_all_public_authorities_are_trusted_only_where_the_name_is_checked(
+    settings: type[SourceDatabase | DestinationDatabase], prefix: str, mode: str
+) -> None:
+    environ = {f"{prefix}SSLROOTCERT": "system", f"{prefix}SSLMODE": mode}
+    with pytest.raises(InvalidSettings, match=f"{prefix}SSLMODE=verify-full, not {mode}"):
+        settings.from_environ(environ)
+
+
+def test_a_folder_of_authorities_is_left_to_libpq_which_takes_only_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    system = {"DB_SSLMODE": "verify-full", "DB_SSLROOTCERT": "system"}
+    settings = SourceDatabase.from_environ(system)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    assert connection_parameters(settings)["sslrootcert"] == "system"
+    monkeypatch.setenv("SSL_CERT_FILE", "/mine.pem")
+    assert connection_parameters(settings)["sslrootcert"] == "/mine.pem"
