@@ -110,7 +110,9 @@ class ConnectionErrors:
         if self._refusal is not None:
             return BrokersRefuse(f"{what}: {self._refusal.str()}; {advice(self._refusal)}")
         why = "" if self._last is None else f" ({self._last.str()})"
-        return BrokersUnreachable(f"{what}: {error}{why}")
+        reason = error.args[0]
+        text = reason.str() if isinstance(reason, KafkaError) else str(error)
+        return BrokersUnreachable(f"{what}: {text}{why}")
 
 
 def cluster_metadata(

@@ -35,7 +35,7 @@ def examine(settings: ProducerSettings, *, is_mending: bool, is_json: bool) -> S
     if is_mending:
         outcomes = list(apply_fixes(findings, settings))
         for done, problem in outcomes:
-            click.echo(f"{done}: {problem or 'done'}", err=is_json)
+            click.echo(f"{done}: {f'not done: {problem}' if problem else 'done'}", err=is_json)
         if outcomes:
             findings = look(settings)
     if is_json:

@@ -61,6 +61,8 @@ def _set_identity(connection: Connection, fix: WholeRowIdentity) -> str | None:
     )
     try:
         connection.execute(statement)
+    except psycopg.errors.InsufficientPrivilege as error:
+        return f"{error.diag.message_primary}; run this with DB_USER=OWNER, or its SQL by the owner"
     except psycopg.Error as error:
         return error.diag.message_primary or str(error)
     return None

@@ -42,7 +42,8 @@ def print_report(console: Console, findings: Sequence[Finding]) -> None:
     console.print(table)
     errors = sum(finding.severity is Severity.ERROR for finding in findings)
     warnings = len(wrong) - errors
-    console.print(Text(f"\n{errors} errors, {warnings} warnings", style="bold"))
+    counted = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"
+    console.print(Text(f"\n{counted}", style="bold"))
     if any(finding.fixes for finding in findings):
         console.print(
             Text("`bemi-producer doctor --fix` does: ", style="dim").append(
@@ -52,6 +53,10 @@ def print_report(console: Console, findings: Sequence[Finding]) -> None:
 
 
 _MOST_STATEMENTS = 3
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def as_json(findings: Sequence[Finding], versions: dict[str, str]) -> str:

@@ -79,7 +79,9 @@ def _uncovered(facts: SourceFacts) -> Iterator[Finding]:
                 _WARNING,
                 f"{some_of(t.name for t in tables)} {_are(tables)} {what}: their changes are not "
                 "in the log and never tracked",
-                "Rewrites the table." if sql else "Track them where they are.",
+                "SET LOGGED has them tracked; it rewrites the table and holds it for as long."
+                if sql
+                else "Track them where they are.",
                 sql,
             )
     if facts.publication is None:

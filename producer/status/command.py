@@ -72,7 +72,7 @@ def view(now: Look, before: Look | None) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    from producer.status.glance import stages
+    from producer.status.glance import UNKNOWN, stages
 
     table = Table(box=None, pad_edge=False)
     for name in ("stage", "state"):
@@ -88,9 +88,10 @@ def view(now: Look, before: Look | None) -> RenderableType:
             "-" if stage.seconds is None else f"{stage.seconds:,.0f} s",
         )
     kept = "-" if now.retained_bytes is None else f"{now.retained_bytes / 1024**2:,.1f} MiB"
+    no_slot = UNKNOWN if "source" in now.unanswered else "no slot"
     newest = now.newest_change_seconds
     lines = [
-        f"log kept for the slot {kept} ({now.wal_status or 'no slot'})",
+        f"log kept for the slot {kept} ({now.wal_status or no_slot})",
         f"newest change committed {'-' if newest is None else f'{newest:,.1f} s ago'}",
         f"dead letters: {_or_dash(now.dead_letters)} in the table, "
         f"{_or_dash(now.put_aside)} in the topic",

@@ -30,6 +30,8 @@ class Look:
     dead_letters: int | None = None
     put_aside: int | None = None
     """Records in the topic of dead letters."""
+    unanswered: tuple[str, ...] = ()
+    """Who did not answer, of source, kafka and destination: of them nothing is known."""
     problems: tuple[str, ...] = ()
 
 
@@ -45,6 +47,9 @@ class Stage:
     seconds: float | None
 
 
+UNKNOWN = "unknown"
+"""The state of what did not answer."""
+
 Done = Callable[[Look], "int | None"]
 """Returns how much a stage has done, ever."""
 
@@ -57,6 +62,8 @@ def stages(now: Look, before: Look | None) -> tuple[Stage, ...]:
     """
     states = {None: "no slot", True: "reading", False: "nobody reads the slot"}
     state = "lost" if now.wal_status == "lost" else states[now.slot_is_active]
+    if "source" in now.unanswered:
+        state = UNKNOWN
 
     def line(name: str, state: str, behind: int | None, unit: str, done: Done) -> Stage:
         rate = _rate(done, now, before)
@@ -65,10 +72,11 @@ def stages(now: Look, before: Look | None) -> tuple[Stage, ...]:
             seconds = behind / rate
         return Stage(name, state, behind, unit, rate, seconds)
 
+    stitcher, sink = _state(now, now.stitcher_behind), _state(now, now.sink_behind)
     return (
         line("producer", state, now.behind_bytes, "bytes", _confirmed),
-        line("stitcher", _state(now.stitcher_behind), now.stitcher_behind, "records", _stitched),
-        line("sink", _state(now.sink_behind), now.sink_behind, "records", _stored),
+        line("stitcher", stitcher, now.stitcher_behind, "records", _stitched),
+        line("sink", sink, now.sink_behind, "records", _stored),
     )
 
 
@@ -95,7 +103,9 @@ def _stored(look: Look) -> int | None:
     return look.stored
 
 
-def _state(behind: int | None) -> str:
+def _state(now: Look, behind: int | None) -> str:
+    if "kafka" in now.unanswered:
+        return UNKNOWN
     if behind is None:
         return "nothing yet"
     return "behind" if behind else "up to date"

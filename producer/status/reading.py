@@ -50,11 +50,13 @@ class Reading:
     def look(self) -> Look:
         """Return where everything stands."""
         problems: list[str] = []
+        unanswered: list[str] = []
 
         def ask(what: str, question: Callable[[], T], otherwise: T) -> T:
             try:
                 return question()
             except (psycopg.Error, StageError) as error:
+                unanswered.append(what)
                 problems.append(f"{what}: {' '.join(str(error).split())}")
                 return otherwise
 
@@ -63,7 +65,7 @@ class Reading:
         source = ask("source", self._look_at_source, nothing)
         stitcher = ask("kafka", lambda: self._stitcher.ask(), no_lag)
         # Each question waits for brokers that do not answer; one is enough.
-        is_away = any(problem.startswith("kafka") for problem in problems)
+        is_away = "kafka" in unanswered
         sink = no_lag if is_away else ask("kafka", lambda: self._sink.ask(), no_lag)
         aside = no_lag if is_away else ask("kafka", lambda: self._aside.ask(), no_lag)
         stored = ask("destination", self._look_at_destination, nothing)
@@ -73,6 +75,7 @@ class Reading:
             stitched=_done(stitcher),
             sink_behind=_behind(sink),
             put_aside=sum(each.end - each.first for each in aside.values()) if aside else None,
+            unanswered=tuple(unanswered),
             problems=tuple(problems),
             **source,
             **stored,

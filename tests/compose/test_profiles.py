@@ -33,6 +33,12 @@ SEVERAL_SCRAPES_SECONDS = 90.0
 # What counts nothing yet has no series, because its labels are not known.
 MAY_BE_EMPTY = {"sum by (by) (rate(bemi_stitcher_left_out_total[1m]))"}
 SLOT = "bemi_debezium"
+# Confirmed to the server is what the volume has.
+READ_IS_STORED = f"""
+    SELECT confirmed_flush_lsn >= (SELECT max(commit_lsn) FROM changes WHERE "table" = 'todo')
+        + '0/0'::pg_lsn AS stored
+    FROM pg_replication_slots WHERE slot_name = '{SLOT}'
+"""
 READ_SLOTS = "SELECT slot_name AS name FROM pg_replication_slots WHERE active"
 
 CONTEXT = """SELECT pg_logical_emit_message(true, '_bemi', '{"user_id": 7}')"""
@@ -142,7 +148,9 @@ def test_debezium_takes_the_producers_place(fresh: Stack) -> None:
         assert _stored(fresh, "todo", 1) == [{"id": 1, "title": "Sleep"}]
         (row,) = connection.execute("""SELECT context FROM changes WHERE "table" = 'todo'""")
         assert row["context"] == {"user_id": 7}
-        # A connector that was killed goes on where its position in the volume is.
+        # A connector that was killed goes on where its position in the volume is. Until it has
+        # stored its first one it would begin where the log ends.
+        eventually(lambda: connection.execute(READ_IS_STORED).fetchall() == [{"stored": True}])
         fresh.compose("--profile=debezium", "kill", "debezium")
         connection.execute("INSERT INTO todo VALUES (2, 'Wake')")
         fresh.up(profile="debezium", environ={"WAL_FROM": "debezium"}, producer=0)

@@ -48,6 +48,11 @@ def test_the_slot_says_what_the_producer_does(look: Look, state: str) -> None:
     assert stages(look, BEFORE)[0].state == state
 
 
+def test_of_what_does_not_answer_nothing_is_said() -> None:
+    away = Look(12.0, unanswered=("source", "kafka"))
+    assert [stage.state for stage in stages(away, None)] == ["unknown"] * 3
+
+
 def test_what_does_not_move_has_no_time_to_be_caught_up() -> None:
     stitcher = stages(replace(NOW, stitched=100), BEFORE)[1]
     assert (stitcher.rate, stitcher.seconds) == (0.0, None)
