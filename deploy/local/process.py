@@ -121,8 +121,14 @@ class ChildProcess:
         self.send_signal(signal.SIGTERM)
 
     def suspend(self) -> None:
-        """Freeze the program: it keeps its connections and does not answer."""
-        self.send_signal(signal.SIGSTOP)
+        """Freeze the program: it keeps its connections and does not answer.
+
+        Returns once all of its threads stand still: until one of them has taken the signal, the
+        others go on, which is long on a busy machine.
+        """
+        if self._process is not None and self.is_running:
+            self.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let a frozen program go on."""

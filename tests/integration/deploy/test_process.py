@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,17 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"],
                          start_new_session=True)
 print("child", child.pid, flush=True)
 time.sleep(600)
+"""
+
+# Several threads that write all the time.
+BUSY = """
+import os, sys, threading
+file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+def work():
+    while True:
+        os.write(file, b".")
+for _ in range(4):
+    threading.Thread(target=work).start()
 """
 
 # A program that starts the parent above by this project's own means, and then lasts long.
@@ -85,6 +97,23 @@ def test_a_suspended_process_can_be_stopped(parent: StageProcess) -> None:
     parent.stop(timeout_seconds=10.0)
 
     assert parent.exit_code == -signal.SIGTERM
+
+
+def test_a_suspended_process_does_nothing_more_until_it_is_resumed(
+    start_stage: StartStage, tmp_path: Path
+) -> None:
+    counted = tmp_path / "counted"
+    stage = start_stage("busy", [sys.executable, "-c", BUSY, str(counted)], {})
+    for _ in range(20):
+        before = counted.stat().st_size if counted.exists() else 0
+        eventually(lambda: counted.exists() and counted.stat().st_size > before)  # noqa: B023
+
+        stage.suspend()
+
+        size = counted.stat().st_size
+        time.sleep(0.02)
+        assert counted.stat().st_size == size
+        stage.resume()
 
 
 def test_a_process_that_ignores_the_signal_is_killed_after_the_time_given(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,7 +93,7 @@ def test_a_slot_lost_while_it_runs_stops_it(little_wal: Capture) -> None:
     stage = little_wal.start()
     little_wal.execute("INSERT INTO todo VALUES (1)")
     little_wal.wait_for_ids([1])
-    stage.send_signal(signal.SIGSTOP)
+    stage.suspend()
     little_wal.execute("INSERT INTO todo VALUES (2)")
 
     def lose() -> bool:
@@ -102,7 +101,7 @@ def test_a_slot_lost_while_it_runs_stops_it(little_wal: Capture) -> None:
         return _is_lost(little_wal)
 
     eventually(lose)
-    stage.send_signal(signal.SIGCONT)
+    stage.resume()
     assert stage.wait(60) == 2
     assert "BEMI_PRODUCER_ACCEPT_GAP=true" in stage.output()
 
