@@ -187,15 +187,19 @@ def test_the_topic_of_changes_is_deleted_with_what_was_not_stored(
         wait_until_stored(pipeline, writers)
 
 
-def test_a_topic_without_its_end_stops_the_producer_until_it_is_made_anew(
-    pipeline: Pipeline, own_kafka: OwnKafka
-) -> None:
+def store_five_rows_and_stop(pipeline: Pipeline) -> None:
     pipeline.execute("CREATE TABLE todo (id int PRIMARY KEY)")
     pipeline.start()
     pipeline.execute("INSERT INTO todo SELECT generate_series(1, 5)")
     pipeline.wait_for("todo", 5)
     for stage in pipeline.stages.values():
         stage.stop()
+
+
+def test_a_topic_without_its_end_stops_the_producer_until_it_is_made_anew(
+    pipeline: Pipeline, own_kafka: OwnKafka
+) -> None:
+    store_five_rows_and_stop(pipeline)
     # As if the topic had ended there before a power cut.
     own_kafka.commit_beyond_the_end("bemi.stitcher", "bemi.wal")
     pipeline.execute("INSERT INTO todo SELECT generate_series(6, 9)")
@@ -213,12 +217,7 @@ def test_without_it_the_sink_stops_and_says_that_changes_may_be_missing(
     pipeline: Pipeline, own_kafka: OwnKafka
 ) -> None:
     pipeline.environ["BEMI_CONFIRM_AFTER"] = "kafka"
-    pipeline.execute("CREATE TABLE todo (id int PRIMARY KEY)")
-    pipeline.start()
-    pipeline.execute("INSERT INTO todo SELECT generate_series(1, 5)")
-    pipeline.wait_for("todo", 5)
-    for stage in pipeline.stages.values():
-        stage.stop()
+    store_five_rows_and_stop(pipeline)
     own_kafka.lose_disk()
     pipeline.start("producer", "stitcher")
     pipeline.execute("INSERT INTO todo SELECT generate_series(6, 9)")
