@@ -76,9 +76,15 @@ def field_values(model: type[Model], columns: Mapping[str, Any]) -> dict[str, An
     """Return `{attribute: value}` of what the columns hold, as the fields' Python types."""
     return {
         field.attname: python_value(field, columns[field.column])
-        for field in model._meta.concrete_fields
+        for field in own_fields(model)
         if field.column in columns and columns[field.column] not in UNKNOWN
     }
+
+
+def own_fields(model: type[Model]) -> list[Field[Any, Any]]:
+    """Return the fields whose columns are in the model's own table, not in a parent model's."""
+    concrete: Any = model._meta.concrete_model
+    return list(concrete._meta.local_concrete_fields)
 
 
 def python_value(field: Field[Any, Any], value: Any) -> Any:
@@ -134,11 +140,33 @@ def _element(field: Field[Any, Any], value: Any) -> Any:
 def instance_of(model: type[Model], columns: Mapping[str, Any], *, using: str) -> Model:
     """Return the row as an object of the model, as it was; what is not known is deferred.
 
-    Reading a deferred field asks the database for the row as it is now.
+    That is what the trail does not have, and what stands in the table of a parent model. Reading
+    a deferred field asks the database for the row as it is now.
     """
     values = field_values(model, columns)
     names = [field.attname for field in model._meta.concrete_fields if field.attname in values]
     return model.from_db(using, names, [values[name] for name in names])
+
+
+def parents_of(model: type[Model]) -> list[tuple[type[Model], str]]:
+    """Return each parent model that has a table, with the attribute that holds its row's key.
+
+    Those that the model's own table refers to: a grandparent is a parent's parent.
+    """
+    concrete: Any = model._meta.concrete_model
+    return [
+        (parent, link.attname)
+        for parent, link in concrete._meta.parents.items()
+        if link in concrete._meta.local_fields
+    ]
+
+
+def take_over(instance: Model, parent: type[Model], row: Model | None) -> None:
+    """Give the object the fields of its row in the parent's table; deferred where there is none."""
+    for field in parent._meta.concrete_fields:
+        instance.__dict__.pop(field.attname, None)
+        if row is not None and field.attname in row.__dict__:
+            instance.__dict__[field.attname] = row.__dict__[field.attname]
 
 
 def primary_key_filter(model: type[Model], columns: Mapping[str, Any]) -> dict[str, Any]:

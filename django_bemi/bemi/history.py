@@ -5,6 +5,9 @@ change after it found; where there is none either, the row as it is, because not
 changed it. The trail has to reach back that far: what is older than the trail is seen as the
 trail's beginning has it.
 
+A model that inherits from another one with a table has a row in each of them: each is looked up
+as it was then.
+
 Works where the trail is in another database: it is asked first, then the tracked one.
 """
 
@@ -18,7 +21,7 @@ from asgiref.sync import sync_to_async
 from django.db import router
 from django.db.models import Model, Q
 
-from bemi.field_values import instance_of
+from bemi.field_values import instance_of, parents_of, take_over
 from bemi.row_identity import joined_primary_key, split_table_name
 
 if TYPE_CHECKING:
@@ -59,10 +62,23 @@ class History(Generic[ModelT]):
         for change in later.first_of_each_row().iterator(chunk_size=CHUNK):
             rows.setdefault(cast(str, change.primary_key), change.before or None)
         was = [self._instance(values) for values in rows.values() if values is not None]
-        return [*was, *self._never_changed(rows.keys(), moment)]
+        found = [*was, *self._never_changed(rows.keys(), moment)]
+        for parent, link in parents_of(self._model):
+            parents = {row.pk: row for row in History(parent).as_of(moment)}
+            for instance in found:
+                take_over(instance, parent, parents.get(getattr(instance, link)))
+        return found
 
     def as_of_key(self, primary_key: Any, moment: datetime) -> ModelT | None:
         """Return one row as it was then, None where there was none."""
+        instance = self._row(primary_key, moment)
+        if instance is not None:
+            for parent, link in parents_of(self._model):
+                row = History(parent).as_of_key(getattr(instance, link), moment)
+                take_over(instance, parent, row)
+        return instance
+
+    def _row(self, primary_key: Any, moment: datetime) -> ModelT | None:
         key = joined_primary_key(primary_key)
         change = self._since_truncate(moment).filter(primary_key=key).last_change()
         if change is not None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.db.models import Q
 
 from bemi.row_identity import joined_primary_key, split_table_name
 
@@ -77,14 +79,22 @@ class BemiRecordMixin(ModelBase):
         return await self.bemi_changes().filter(committed_at__gt=moment).arevert(dry_run=dry_run)
 
     def bemi_changes(self, field_name: str | None = None) -> BemiChangeQuerySet:
-        """Return the changes of this object's row, or those that changed one column."""
+        """Return the changes of this object's row, or those that changed one column.
+
+        A model that inherits from others with tables has a row in each: of all of them.
+        """
         from bemi.models import BemiChange
 
-        schema, table = split_table_name(self._meta.db_table)
-        primary_key = joined_primary_key(self.pk)
-        changes = BemiChange.objects.filter(table=table, primary_key=primary_key)
-        if schema is not None:
-            changes = changes.filter(schema=schema)
-        if field_name is not None:
-            changes = changes.field_changed(table, primary_key, field_name)
-        return changes
+        changes = BemiChange.objects.filter(self._bemi_rows())
+        return changes if field_name is None else changes.column_changed(field_name)
+
+    def _bemi_rows(self) -> Q:
+        concrete: Any = self._meta.concrete_model
+        rows = Q()
+        for model in (concrete, *concrete._meta.get_parent_list()):
+            schema, table = split_table_name(model._meta.db_table)
+            # A composite key is no attribute of its own name.
+            pk = self.pk if model is concrete else getattr(self, model._meta.pk.attname)
+            row = Q(table=table, primary_key=joined_primary_key(pk))
+            rows |= row if schema is None else row & Q(schema=schema)
+        return rows

@@ -190,9 +190,14 @@ class BemiChangeQuerySet(QuerySet["BemiChange"]):
 
     def field_changed(self, table: str, primary_key: Any, field_name: str) -> Self:
         """Keep changes of one row that changed one column; its first value counts as one."""
+        row = self.filter(table=table, primary_key=str(primary_key))
+        return row.column_changed(field_name)
+
+    def column_changed(self, name: str) -> Self:
+        """Keep changes that changed the column; its first value counts as one."""
         # -> with a text on its right is a key; Django's own transform would take a name of
         # digits for an index.
-        key = Cast(Value(field_name), TextField())
+        key = Cast(Value(name), TextField())
         side = {"template": "(%(expressions)s)", "arg_joiner": " -> "}
         changed = Func(
             Func("before", key, output_field=JSONField(), **side),
@@ -201,9 +206,7 @@ class BemiChangeQuerySet(QuerySet["BemiChange"]):
             arg_joiner=" IS DISTINCT FROM ",
             output_field=BooleanField(),
         )
-        return self.annotate(field_changed=changed).filter(
-            field_changed=True, table=table, primary_key=str(primary_key)
-        )
+        return self.annotate(field_changed=changed).filter(field_changed=True)
 
 
 def _grouped(changes: Iterable[BemiChange], key: str) -> Iterator[tuple[Any, list[BemiChange]]]:

@@ -71,6 +71,8 @@ class Member(Person):
     """The table `member`: what of a person only a member has."""
 
     number = models.IntegerField()
+    # A column of the same name as one of the parent's table.
+    name_on_card = models.TextField(db_column="name", default="")
 
     objects: ClassVar[models.Manager[Member]] = models.Manager()
 
