@@ -1,9 +1,11 @@
 """`python -m bench pipeline`: from the source's commit to the row in `changes`.
 
 Rows a second: changes are written as fast as the server takes them while all stages run; the
-time is from the first commit to the last row stored. The peer is Debezium alone, from the
-first commit to the last record in its topic, in turns with ours. What each stage needs of the
-processor for a change tells which of them limits, also where others use the machine.
+time is from the first commit to the last row stored. The peers are Debezium alone, with its
+defaults and tuned, from the first commit to the last record in its topic, in turns with ours.
+Ours writes the tables' topics as well, as Debezium does, and in a turn of its own it does not, for
+whoever only wants `changes`. What each stage needs of the processor for a change tells which of
+them limits, also where others use the machine.
 
 Latency: at a fixed 500 rows a second, each row's own commit time against the commit time of
 the transaction that stored its change (track_commit_timestamp), by one server's clock. The
@@ -13,13 +15,22 @@ first seconds are not counted, in which topics and partitions are made.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from statistics import median, quantiles
 
 from bench import workload
 from bench.debezium import TUNED_CONNECTOR, debezium
-from bench.measure import TIMEOUT_SECONDS, print_result, print_table, usage_of, watch_drain
+from bench.measure import (
+    TIMEOUT_SECONDS,
+    print_progress,
+    print_result,
+    print_table,
+    ratio,
+    usage_of,
+    watch_drain,
+)
 from bench.servers import Servers, running_servers
 from bench.stages import start_stage
 from deploy.local.process import ChildProcess
@@ -30,6 +41,15 @@ WARM_UP_SECONDS = 3
 # One alone commits no faster than the disk writes; several share a write.
 WRITERS = 4
 READY_SECONDS = 60.0
+EVERYTHING = "ours, to the table"
+CHANGES_ALONE = "ours, without the tables' topics"
+OURS: dict[str, dict[str, str]] = {
+    EVERYTHING: {},
+    CHANGES_ALONE: {"BEMI_PRODUCER_PUBLISH_TABLES": "false"},
+}
+DEFAULTS = "Debezium, defaults, to its topic"
+TUNED = "Debezium, tuned, to its topic"
+DEBEZIUM: dict[str, dict[str, str]] = {DEFAULTS: {}, TUNED: TUNED_CONNECTOR}
 STAGES = {
     "producer": ["bemi-producer"],
     "stitcher": ["bemi-stitcher"],
@@ -39,50 +59,42 @@ STAGES = {
 
 def bench_pipeline(rows: int, rounds: int, seconds: int) -> None:
     """Measure and print."""
-    ours: list[float] = []
-    peer: list[float] = []
+    rates: dict[str, list[float]] = {name: [] for name in (*OURS, *DEBEZIUM)}
     latencies_ms: list[float] = []
     cpu_us: dict[str, list[float]] = {name: [] for name in STAGES}
     for number in range(rounds):
-        with running_servers() as servers:
-            with servers.connect() as connection:
-                workload.create(connection)
-            stages = _start(servers, f"p{number}")
-            try:
+        for name, settings in OURS.items():
+            with _servers() as servers, _stages(servers, f"p{number}", settings) as stages:
                 # First, because a server that was just loaded still vacuums and checkpoints.
-                latencies_ms += _latency(servers, seconds)
+                waited = _latency(servers, seconds if name == EVERYTHING else WARM_UP_SECONDS)
                 before = {name: usage_of(stage.pid) for name, stage in stages.items()}
-                ours.append(_throughput(servers, rows))
-                for name, stage in stages.items():
-                    used = usage_of(stage.pid).cpu_seconds - before[name].cpu_seconds
-                    cpu_us[name].append(used / rows * 1e6)
-            finally:
-                for stage in stages.values():
-                    stage.stop()
-        with running_servers() as servers:
-            with servers.connect() as connection:
-                workload.create(connection)
-            peer.append(_debezium_alone(servers, rows))
+                rates[name].append(_throughput(servers, rows))
+                if name == EVERYTHING:
+                    latencies_ms += waited
+                    for each, stage in stages.items():
+                        used = usage_of(stage.pid).cpu_seconds - before[each].cpu_seconds
+                        cpu_us[each].append(used / rows * 1e6)
+            print_progress(f"round {number + 1}, {name}: {rates[name][-1]:.0f} changes/s")
+        for name, settings in DEBEZIUM.items():
+            with _servers() as servers:
+                rates[name].append(_debezium_alone(servers, rows, settings))
+            print_progress(f"round {number + 1}, {name}: {rates[name][-1]:.0f} changes/s")
     percent = quantiles(latencies_ms, n=100)
+    cpu = ", ".join(f"{median(each):.0f}" for each in cpu_us.values())
+    told = {EVERYTHING: [f"{percent[49]:.0f}", f"{percent[98]:.0f}", cpu]}
     print_table(
         f"commit -> changes, {rows} changes, medians of {rounds}",
         ["", "changes/s", "latency p50 ms", "p99 ms", "CPU us/change: " + ", ".join(STAGES)],
-        [
-            [
-                "ours, to the table",
-                f"{median(ours):.0f}",
-                f"{percent[49]:.0f}",
-                f"{percent[98]:.0f}",
-                ", ".join(f"{median(each):.0f}" for each in cpu_us.values()),
-            ],
-            ["Debezium tuned, to its topic", f"{median(peer):.0f}", "", "", ""],
-        ],
+        [[name, f"{median(of):.0f}", *told.get(name, ["", "", ""])] for name, of in rates.items()],
     )
     print_result(
         "pipeline",
-        ours,
-        peer,
+        rates[EVERYTHING],
+        rates[DEFAULTS],
         "changes/s",
+        tuned_ratio=ratio(rates[EVERYTHING], rates[TUNED]),
+        changes_alone_ratio=ratio(rates[CHANGES_ALONE], rates[DEFAULTS]),
+        changes_alone_tuned_ratio=ratio(rates[CHANGES_ALONE], rates[TUNED]),
         latency_p50_ms=round(percent[49], 1),
         latency_p99_ms=round(percent[98], 1),
         latency_rows_per_second=LATENCY_ROWS_PER_SECOND,
@@ -90,11 +102,36 @@ def bench_pipeline(rows: int, rounds: int, seconds: int) -> None:
     )
 
 
-def _start(servers: Servers, prefix: str) -> Mapping[str, ChildProcess]:
+@contextmanager
+def _servers() -> Iterator[Servers]:
+    """Run servers of their own for a turn, with the table in them."""
+    with running_servers() as servers:
+        with servers.connect() as connection:
+            workload.create(connection)
+        yield servers
+
+
+@contextmanager
+def _stages(
+    servers: Servers, prefix: str, settings: Mapping[str, str]
+) -> Iterator[Mapping[str, ChildProcess]]:
+    stages = _start(servers, prefix, settings)
+    try:
+        yield stages
+    finally:
+        for stage in stages.values():
+            stage.stop()
+
+
+def _start(
+    servers: Servers, prefix: str, settings: Mapping[str, str]
+) -> Mapping[str, ChildProcess]:
     environ = {**servers.environ, "BEMI_TOPIC_PREFIX": prefix}
     stages = {}
     for name, argv in STAGES.items():
-        stage = start_stage(servers, name, argv, environ)
+        # The other stages refuse the producer's settings.
+        own = {**environ, **settings} if name == "producer" else environ
+        stage = start_stage(servers, name, argv, own)
         stages[name] = stage
         deadline = time.monotonic() + READY_SECONDS
         while "ready" not in stage.output():
@@ -166,10 +203,10 @@ def _write_at_rate(servers: Servers, rows: int, number: int) -> None:
         )
 
 
-def _debezium_alone(servers: Servers, rows: int) -> float:
+def _debezium_alone(servers: Servers, rows: int, settings: Mapping[str, str]) -> float:
     with servers.connect() as connection:
         connection.execute("SELECT pg_create_logical_replication_slot('peer', 'pgoutput')")
-    worker = debezium(servers, "peer", "peer", TUNED_CONNECTOR)
+    worker = debezium(servers, "peer", "peer", dict(settings))
     worker.start()
     try:
         admin = servers.admin()

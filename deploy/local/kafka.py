@@ -22,6 +22,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from deploy.local.jars import KAFKA_POM, fetch_jars
+from deploy.local.java_options import FIRST_COMPILER_ONLY
 from deploy.local.paths import DEPLOY, STATE
 from deploy.local.ports import LOOPBACK, choose_port, free_port, is_listening
 from deploy.local.process import CannotStart, ChildProcess
@@ -33,9 +34,6 @@ POLL_SECONDS = 0.05
 # Not BEMI_KAFKA_*, of which the stages refuse names they do not know.
 HEAP_VARIABLE = "BEMI_LOCAL_KAFKA_HEAP"
 HEAP = "-Xmx512m"
-# The second compiler pays after minutes under load. Until then it took as much of the processor as
-# the broker itself: 17 of 34 us a change of the pipeline, and 2 of the 5 seconds of a start.
-JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1",)
 MAX_MESSAGE_BYTES = 128 * 1024 * 1024
 # The request that holds the largest message is a little larger, and the default is 100 MB.
 MAX_REQUEST_BYTES = 2 * MAX_MESSAGE_BYTES
@@ -132,7 +130,7 @@ class LocalKafka:
         self._process = ChildProcess(
             "kafka",
             [
-                *(self._java, *os.environ.get(HEAP_VARIABLE, HEAP).split(), *JAVA_OPTIONS),
+                *(self._java, *os.environ.get(HEAP_VARIABLE, HEAP).split(), FIRST_COMPILER_ONLY),
                 f"-Dlog4j2.configurationFile={LOG_SETTINGS}",
                 *("-cp", class_path, "kafka.Kafka", str(properties)),
             ],
@@ -197,7 +195,7 @@ class LocalKafka:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         done = subprocess.run(
             [
-                *(self._java, *JAVA_OPTIONS, f"-Dlog4j2.configurationFile={LOG_SETTINGS}"),
+                *(self._java, FIRST_COMPILER_ONLY, f"-Dlog4j2.configurationFile={LOG_SETTINGS}"),
                 *("-cp", class_path),
                 *("kafka.tools.StorageTool", "format"),
                 # One argument, because an id may begin with a dash.

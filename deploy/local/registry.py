@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from deploy.local.jars import fetch_jars
+from deploy.local.java_options import FIRST_COMPILER_ONLY
 from deploy.local.paths import DEPLOY
 from deploy.local.ports import LOOPBACK
 from deploy.local.process import CannotStart, ChildProcess
@@ -23,7 +24,7 @@ REGISTRY_POM = DEPLOY / "registry" / "pom.xml"
 CONVERTER_POM = DEPLOY / "converter" / "pom.xml"
 CONVERTER_CLASS = "io.apicurio.registry.utils.converter.AvroConverter"
 # It lives for the length of a test session, so a quick start matters more than speed.
-JAVA_OPTIONS = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+JAVA_OPTIONS = ("-Xmx256m", "-XX:+UseSerialGC", FIRST_COMPILER_ONLY)
 START_TIMEOUT_SECONDS = 90.0
 POLL_SECONDS = 0.1
 
