@@ -77,7 +77,7 @@ def snapshot(rows: int, rounds: int) -> None:
 
 
 @main.command()
-@click.option("--rows", default=300_000, show_default=True, help="Changes in `.wal`.")
+@click.option("--rows", default=1_000_000, show_default=True, help="Changes in `.wal`.")
 @click.option("--rounds", default=3, show_default=True, help="Turns of each.")
 def stitcher(rows: int, rounds: int) -> None:
     """Stitch a prepared `.wal`, against a plain loop around the same functions."""
