@@ -165,11 +165,18 @@ def _column(
     if is_hashed:
         kind = rules.keyed_hash.hashed(kind, modes.unavailable_text)
     schema = kind.schema
+    rule = None if is_hashed else rules.rule_for(_column_facts(relation, column, type_facts))
+    if rule is not None and schema.type == BYTES and schema.name is not None:
+        # A number or bits, in Java no bytes: a part of them would be another value.
+        rule = replace(rule, of_bytes=lambda value: value)
     default = None  # That of a hashed column is no hash.
     if not is_hashed:
         default = default_value(
             kind, in_catalog.default_expression, debezium_values=modes.debezium_values
         )
+    if default is not None and rule is not None and not modes.debezium_values:
+        # Rows that have it would be read off the schema.
+        default = rule.of_value(default)
     if default is not None:
         schema = replace(schema, default=default)
     if not in_catalog.not_null or may_be_unsent:
@@ -180,11 +187,7 @@ def _column(
     zero = None
     if modes.debezium_values and in_catalog.not_null:
         zero = default if default is not None else zero_value(kind, type_facts)
-    rule = None if is_hashed else rules.rule_for(_column_facts(relation, column, type_facts))
     if rule is not None:
-        if schema.type == BYTES and schema.name is not None:
-            # A number or bits, in Java no bytes: a part of them would be another value.
-            rule = replace(rule, of_bytes=lambda value: value)
         parameters = {**dict(schema.parameters), **rule.parameters}
         schema = replace(schema, parameters=tuple(parameters.items()))
         zero = None if zero is None else rule.of_value(zero)

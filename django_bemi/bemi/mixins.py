@@ -85,16 +85,18 @@ class BemiRecordMixin(ModelBase):
         """
         from bemi.models import BemiChange
 
-        changes = BemiChange.objects.filter(self._bemi_rows())
+        changes = BemiChange.objects.filter(_rows_of(self))
         return changes if field_name is None else changes.column_changed(field_name)
 
-    def _bemi_rows(self) -> Q:
-        concrete: Any = self._meta.concrete_model
-        rows = Q()
-        for model in (concrete, *concrete._meta.get_parent_list()):
-            schema, table = split_table_name(model._meta.db_table)
-            # A composite key is no attribute of its own name.
-            pk = self.pk if model is concrete else getattr(self, model._meta.pk.attname)
-            row = Q(table=table, primary_key=joined_primary_key(pk))
-            rows |= row if schema is None else row & Q(schema=schema)
-        return rows
+
+def _rows_of(instance: Model) -> Q:
+    """Return what finds the changes of the object's rows: in its table and in its parents'."""
+    concrete: Any = instance._meta.concrete_model
+    rows = Q()
+    for model in (concrete, *concrete._meta.get_parent_list()):
+        schema, table = split_table_name(model._meta.db_table)
+        # A composite key is no attribute of its own name.
+        pk = instance.pk if model is concrete else getattr(instance, model._meta.pk.attname)
+        row = Q(table=table, primary_key=joined_primary_key(pk))
+        rows |= row if schema is None else row & Q(schema=schema)
+    return rows

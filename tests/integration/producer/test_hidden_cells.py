@@ -166,7 +166,10 @@ def create_tables(capture: Capture) -> None:
     names = {name: list(KINDS) for name in (*RULES, "plain")}
     names |= {f"{name}_keyed": KEYS for name, rule in RULES.items() if rule.is_of_keys}
     for name, kinds in names.items():
-        columns = "".join(f", {COLUMNS[kind]} {kind}" for kind in kinds)
+        # Schemas have the defaults, and rows that have one would be read off them.
+        rule = RULES.get(name.removesuffix("_keyed"))
+        defaults = {kind: f" DEFAULT {literals(rule.number, [kind])}" for kind in kinds if rule}
+        columns = "".join(f", {COLUMNS[kind]} {kind}{defaults.get(kind, '')}" for kind in kinds)
         key = ", ".join(["id", *(COLUMNS[kind] for kind in kinds if "_keyed" in name)])
         capture.execute(f"CREATE TABLE {name} (id int, note text{columns}, PRIMARY KEY ({key}))")
         capture.execute(f"ALTER TABLE {name} REPLICA IDENTITY FULL")
@@ -336,10 +339,11 @@ def test_no_way_shows_a_hidden_value_and_all_show_the_same(
     )
     topics, reader = everything(capture), Reader(tmp_path / "schemas")
     log = stage.output().encode()
+    schemas = [file.read_bytes() for file in (tmp_path / "schemas").glob("*") if file.is_file()]
     for wal in (False, True):
         shown = by_table(capture, topics, reader, wal=wal)
         plain = {row["id"]: row for row in shown["plain"].rows}
-        elsewhere = [*shown[""].records, log]
+        elsewhere = [*shown[""].records, log, *schemas]
         for name, rule, kinds in tables():
             place, table = f"{output}, {'.wal' if wal else 'table'}, {name}", shown[name]
             streamed = {"cfal", "ufal", "dfal"}
@@ -353,7 +357,7 @@ def test_no_way_shows_a_hidden_value_and_all_show_the_same(
                 if kind not in rule.hides or clear is None:
                     continue
                 assert table.rows[0].get(column) != clear, (place, kind)
-                if kind == ENUM and "schemas" in output:
+                if kind == ENUM and ("schemas" in output or "avro" in output):
                     continue  # Each schema names all labels, which says nothing of a row.
                 for needle in filter(lambda n: len(n) >= FEWEST_BYTES, set(needles(clear))):
                     assert not [r for r in table.records if needle in r][:1], (place, kind)
