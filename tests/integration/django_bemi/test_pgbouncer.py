@@ -25,11 +25,11 @@ PROGRAM = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
 
 
 @pytest.fixture
-def pooled(site: Database, tmp_path: Path) -> Iterator[None]:
+def pooled(site: Database, server_folder: Path) -> Iterator[None]:
     """Let Django connect through a pool of one server connection, that of whoever comes."""
     assert Path(PROGRAM).exists(), "PgBouncer is missing: apt-get install pgbouncer"
     port = free_port()
-    folder = tmp_path / "pgbouncer"
+    folder = server_folder / "pgbouncer"
     folder.mkdir()
     environ = site.environ
     (folder / "users.txt").write_text(f'"{environ["DB_USER"]}" "{environ["DB_PASSWORD"]}"\n')
@@ -50,7 +50,7 @@ def pooled(site: Database, tmp_path: Path) -> Iterator[None]:
     pgbouncer = ChildProcess(
         "pgbouncer",
         [*way.prefix, PROGRAM, "pgbouncer.ini"],
-        log_path=tmp_path / "pgbouncer.log",
+        log_path=folder / "pgbouncer.log",
         folder=folder,
         account=way.account,
     )
