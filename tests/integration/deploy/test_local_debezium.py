@@ -59,11 +59,14 @@ def connector_properties(database: Database, prefix: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.parametrize("has_its_offsets", [True, False])
 def test_an_inserted_row_arrives_also_after_the_worker_was_killed(
     database: Database,
     kafka_broker: KafkaBroker,
     topic_prefix: str,
     debezium: LocalDebezium,
+    tmp_path: Path,
+    has_its_offsets: bool,
 ) -> None:
     topic = f"{topic_prefix}.public.todo"
     admin = AdminClient({"bootstrap.servers": kafka_broker.bootstrap_servers})
@@ -91,6 +94,9 @@ def test_an_inserted_row_arrives_also_after_the_worker_was_killed(
         eventually(lambda: 1 in read_ids(), timeout_seconds=60.0)
 
         debezium.kill()
+        if not has_its_offsets:
+            # Then it begins where its slot stands.
+            (tmp_path / "debezium" / "offsets").unlink(missing_ok=True)
         connection.execute("INSERT INTO todo VALUES (2)")
         debezium.start()
         eventually(lambda: 2 in read_ids(), timeout_seconds=60.0)

@@ -112,6 +112,14 @@ def test_a_stage_that_is_scaled_has_nothing_there_is_only_one_of(name: str) -> N
     assert not {"container_name", "ports", "hostname"} & set(SERVICES[name])
 
 
+def test_whoever_makes_or_writes_wal_is_told_the_same_number_of_partitions() -> None:
+    name = "BEMI_PRODUCER_WAL_PARTITIONS"
+    told = [SERVICES[each]["environment"][name] for each in ("init", "producer", "debezium")]
+    assert set(told) == {"${WAL_PARTITIONS:-4}"}
+    for script in (DEPLOY / "images").glob("*.sh"):
+        assert name not in script.read_text(), f"{script.name} says another"
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_what_is_mounted_is_there(name: str) -> None:
     for volume in SERVICES[name].get("volumes", []):
