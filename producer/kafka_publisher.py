@@ -18,6 +18,7 @@ from producer.change_events import Record
 from producer.errors import DeliveryFailed, RecordTooLarge
 from producer.progress import InFlight
 from runtime.errors import StageError
+from runtime.kafka_client import acl_missing, is_refusal
 
 QUEUE_MESSAGES = 50_000
 QUEUE_SLACK_KIB = 1024
@@ -145,4 +146,6 @@ def _failure(error: KafkaError, topic: str) -> StageError:
             "BEMI_KAFKA_MAX_MESSAGE_BYTES, the topic's max.message.bytes and the brokers' "
             "message.max.bytes, then start the producer again: nothing is lost"
         )
+    if is_refusal(error):
+        return acl_missing("Write", f"topic {topic}")
     return DeliveryFailed(f"Kafka did not take a record for topic {topic}: {error.str()}")

@@ -34,11 +34,12 @@ from producer.errors import DeliveryFailed, OffsetsNotCompacted, OffsetsUnreadab
 from producer.progress import STORE_SECONDS, StoredProgress
 from producer.source_state import StoredOffset
 from runtime.errors import StageError
-from runtime.kafka_client import Admin, BrokersUnreachable
+from runtime.kafka_client import Admin, BrokersUnreachable, acl_missing, is_refusal
 from runtime.kafka_topics import (
     TopicSpec,
     ensure_topics,
     partition_count,
+    topic_ids,
 )
 from schemas.change_id import Lsn
 
@@ -100,8 +101,12 @@ class OffsetStore:
         `client` is librdkafka's configuration of the connection: servers, security.
         """
         admin = Admin(client)
-        if partition_count(admin, topic) is None:
+        is_new = partition_count(admin, topic, acl="Read") is None
+        if is_new:
             ensure_topics(admin, [TopicSpec(topic, 1, TOPIC_CONFIG)])
+        for acl in ("Write", "Read"):
+            topic_ids(admin, [topic], acl=acl)
+        if is_new:
             log.info("no offset is stored yet in %s", topic)
             return cls(client, topic, {})
         _check_compacted(admin, topic)
@@ -156,7 +161,11 @@ class OffsetStore:
                 if on_stored is not None:
                     on_stored()
             elif self._failure is None:
-                self._failure = DeliveryFailed(f"Kafka did not store {key}: {error.str()}")
+                self._failure = (
+                    acl_missing("Write", f"topic {self._topic}")
+                    if is_refusal(error)
+                    else DeliveryFailed(f"Kafka did not store {key}: {error.str()}")
+                )
 
         try:
             self._producer.produce(self._topic, value, key.encode(), 0, on_delivery=note)
@@ -236,8 +245,12 @@ def _check_compacted(admin: Admin, topic: str) -> None:
         answer = admin.describe_configs([resource], request_timeout=REQUEST_SECONDS)[resource]
         policy = str(answer.result()["cleanup.policy"].value)
     except KafkaException as error:
-        if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            log.warning("may not read the settings of topic %s; it must be compacted", topic)
+        if is_refusal(error):
+            log.warning(
+                "may not read the settings of topic %s, which must be compacted (ACL "
+                "DescribeConfigs)",
+                topic,
+            )
             return
         raise BrokersUnreachable(f"cannot read the settings of topic {topic}: {error}") from error
     if policy != "compact":
@@ -274,6 +287,10 @@ def _read(client: Mapping[str, Any], topic: str) -> dict[str, bytes]:
                 _take(found, message)
             elif error.code() == KafkaError._PARTITION_EOF:
                 return found
+            elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                pass  # The client asks who coordinates its group, which nobody joins.
+            elif is_refusal(error):
+                raise acl_missing("Read", f"topic {topic}")
             else:
                 raise BrokersUnreachable(f"topic {topic} cannot be read: {error.str()}")
     finally:

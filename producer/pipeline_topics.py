@@ -32,7 +32,7 @@ class PipelineTopics:
         self._specs = assembly.topic_specs
         self._admin = Admin(kafka_client(settings))
         self._tables: set[str] = set()
-        self._wal_partitions = partition_count(self._admin, self._names.wal)
+        self._wal_partitions = partition_count(self._admin, self._names.wal, acl="Write")
 
     def wal_is_empty(self) -> bool:
         """Tell whether nothing was ever written to `.wal`, which may be missing yet."""
@@ -66,6 +66,8 @@ class PipelineTopics:
             # Kept until somebody decides otherwise: what is deleted unread is lost.
             wanted.append(self._specs.of(names.wal, settings.wal_partitions, retention_ms="-1"))
         ensure_topics(self._admin, wanted)
+        # Now, and not at the first record.
+        topic_ids(self._admin, [topic.name for topic in wanted], acl="Write")
         partitions = self._wal_partitions or settings.wal_partitions
         if not settings.publish_wal:
             return partitions, {}

@@ -20,7 +20,7 @@ from producer.metrics import ProducerMetrics
 from producer.sink_progress import Look, Offsets, SinkProgress
 from runtime.errors import Retry
 from runtime.group_lag import GroupLag, PartitionLag
-from runtime.kafka_client import Admin
+from runtime.kafka_client import AclMissing, Admin
 from runtime.kafka_topics import topic_ids
 from schemas.change_id import Lsn, format_lsn
 from schemas.topics import Topics
@@ -78,7 +78,7 @@ class SinkWatch:
     def start(self) -> None:
         """Begin to look; where it is waited for, do so once before anything is sent.
 
-        Raises TopicCutShort, or a Retry error of the brokers.
+        Raises TopicCutShort, AclMissing, or a Retry error of the brokers.
         """
         if self._is_waited_for:
             self._look()
@@ -88,7 +88,7 @@ class SinkWatch:
     def stored_lsn(self) -> Lsn:
         """Before it everything is stored.
 
-        Raises TopicsMadeAnew or TopicCutShort once nobody can tell any more.
+        Raises TopicsMadeAnew, TopicCutShort or AclMissing once nobody can tell any more.
         """
         if self._failure is not None:
             raise self._failure
@@ -108,6 +108,7 @@ class SinkWatch:
             self._closing.close()
 
     def _run(self) -> None:
+        has_told_acl = False
         while not self._stopping.wait(LOOK_SECONDS):
             try:
                 self._look()
@@ -117,6 +118,13 @@ class SinkWatch:
                 return
             except Retry as error:
                 self._tell_standstill(f": {error}")
+            except AclMissing as error:
+                if self._is_waited_for:
+                    self._failure = error
+                    return
+                if not has_told_acl:
+                    log.warning("bemi_heartbeat_round_trip_seconds is not measured: %s", error)
+                has_told_acl = True
             except Exception as error:
                 # For the thread that waits for it; where none does, only the metric ends.
                 self._failure = error
@@ -190,5 +198,5 @@ def _done(lags: Lags, topic_id: str) -> Offsets:
     return {
         partition: lag.committed
         for partition, lag in lags.items()
-        if lag.committed is not None and lag.note == topic_id
+        if lag.committed is not None and lag.is_noted(topic_id)
     }

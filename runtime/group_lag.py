@@ -21,7 +21,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from runtime.errors import StageError
-from runtime.kafka_client import Admin, ConnectionErrors
+from runtime.kafka_client import Admin, ConnectionErrors, acl_missing, is_refusal
+from runtime.kafka_topics import refuse_hidden
 
 REQUEST_SECONDS = 3.0
 
@@ -36,12 +37,19 @@ class PartitionLag:
     committed: int | None
     """The next record of the group; None where it has not committed anything yet."""
     note: str = ""
-    """What the group wrote beside it."""
+    """What the group wrote beside it, and perhaps a few characters more: see `is_noted`."""
 
     @property
     def records(self) -> int:
         """How many records are there that the group has not done."""
         return max(0, self.end - max(self.first, self.committed or 0))
+
+    def is_noted(self, text: str) -> bool:
+        """Tell whether the group wrote this text beside its offset.
+
+        librdkafka copies a note without its end, so what stands behind it in memory may follow.
+        """
+        return self.note.startswith(text) if text else not self.note
 
     @property
     def lost(self) -> int:
@@ -56,6 +64,8 @@ class GroupLag:
         """`client` is librdkafka's configuration of the connection; nothing is asked yet."""
         self._topic = topic
         self._group = group
+        self._client = client
+        self._admin: Admin | None = None
         self._lock = Lock()
         self._errors = ConnectionErrors()
         self._consumer = Consumer(
@@ -72,17 +82,20 @@ class GroupLag:
     def ask(self, seconds: float = REQUEST_SECONDS) -> dict[int, PartitionLag]:
         """Return the lag of each partition; nothing where there is no such topic.
 
-        Raises BrokersUnreachable or BrokersRefuse.
+        Raises BrokersUnreachable, BrokersRefuse or AclMissing.
         """
         with self._lock:
             try:
                 # By name it would be made, on brokers that make topics by themselves.
                 found = self._consumer.list_topics(timeout=seconds).topics.get(self._topic)
                 if found is None or not found.partitions:
+                    if self._admin is None:
+                        self._admin = Admin(self._client)
+                    refuse_hidden(self._admin, self._topic, seconds, "Describe")
                     return {}
                 places = [TopicPartition(self._topic, each) for each in found.partitions]
                 committed = {
-                    place.partition: (place.offset, place.metadata or "")
+                    place.partition: (place.offset, _note(place))
                     for place in self._consumer.committed(places, timeout=seconds)
                     if place.offset >= 0
                 }
@@ -91,7 +104,9 @@ class GroupLag:
                     for place in places
                 }
             except KafkaException as error:
-                self._consumer.poll(0)
+                told = self._consumer.poll(0)
+                if is_refusal(error) or (told is not None and is_refusal(told.error())):
+                    raise acl_missing("Describe", f"group {self._group}") from error
                 what = f"cannot read how far group {self._group} is"
                 raise self._errors.failure(what, error) from error
         return {
@@ -102,6 +117,14 @@ class GroupLag:
     def close(self) -> None:
         """Let go of the connection."""
         self._consumer.close()
+
+
+def _note(place: TopicPartition) -> str:
+    """Return the note; none where what follows it in memory is no text: ask again then."""
+    try:
+        return place.metadata or ""
+    except UnicodeDecodeError:
+        return ""
 
 
 class GroupLagCollector:

@@ -20,6 +20,11 @@ from runtime.system_authorities import system_authorities
 LOOK_SECONDS = 2.0
 """How long a request waits before it looks whether the brokers have refused it meanwhile."""
 
+_REFUSALS = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+)
 _CHECK_LOGIN = (
     "check BEMI_KAFKA_SASL_MECHANISM, BEMI_KAFKA_SASL_USERNAME and BEMI_KAFKA_SASL_PASSWORD"
 )
@@ -40,6 +45,25 @@ class BrokersUnreachable(Retry):
 
 class BrokersRefuse(Stop):
     """The brokers do not let the client in, or cannot be trusted."""
+
+
+class AclMissing(Stop):
+    """The brokers let the user in, but not do what it has to."""
+
+
+def acl_missing(operation: str, resource: str) -> AclMissing:
+    """Return the error for a refusal; both are named as kafka-acls.sh names them."""
+    return AclMissing(
+        f"the brokers refuse: the user of this process lacks the ACL {operation} on {resource}. "
+        "Add it (kafka-acls.sh --add) and start again, nothing is lost; docs/deploying.md has the "
+        "ACLs of each stage"
+    )
+
+
+def is_refusal(error: KafkaError | KafkaException | None) -> bool:
+    """Tell whether an authorizer says no, which no waiting heals."""
+    reason = error.args[0] if isinstance(error, KafkaException) else error
+    return isinstance(reason, KafkaError) and reason.code() in _REFUSALS
 
 
 def client_settings(settings: KafkaSettings) -> dict[str, Any]:

@@ -16,7 +16,14 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.cimpl import Message
 
 from runtime.errors import StageError, Stop
-from runtime.kafka_client import ConnectionErrors, cluster_metadata
+from runtime.kafka_client import (
+    Admin,
+    ConnectionErrors,
+    acl_missing,
+    cluster_metadata,
+    is_refusal,
+)
+from runtime.kafka_topics import refuse_hidden
 from runtime.topic_ranges import OffsetRange, PartitionEdges, Place, RangeNotThere, moments, ranges
 
 REQUEST_TIMEOUT_SECONDS = 10.0
@@ -24,22 +31,11 @@ FETCH_MAX_BYTES = 16 * 1024 * 1024
 QUEUED_KILOBYTES = 64 * 1024
 MAX_RECEIVE_BYTES = 2_147_483_647
 
-REFUSALS = (
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-)
-"""What brokers answer to a reader without the rights; only a person can change it."""
-
 log = logging.getLogger(__name__)
 
 
 class TopicMissing(Stop):
     """The topic does not exist."""
-
-
-class ReadingRefused(Stop):
-    """The brokers do not let the command read the topic; check the ACLs."""
 
 
 class KafkaRecord(NamedTuple):
@@ -64,6 +60,7 @@ class RangeReader:
     ) -> None:
         """`client` is librdkafka's configuration of the connection; nothing is connected yet."""
         self.topic = topic
+        self._client = client
         self._errors = ConnectionErrors()
         self._open: dict[int, OffsetRange] = {}
         self._next: dict[int, int] = {}
@@ -105,12 +102,8 @@ class RangeReader:
         metadata = cluster_metadata(self._consumer, self._errors, REQUEST_TIMEOUT_SECONDS)
         try:
             found = metadata.topics.get(self.topic)
-            if found is not None and found.error is not None and found.error.code() in REFUSALS:
-                raise ReadingRefused(
-                    f"the brokers do not tell of topic {self.topic}: {found.error}; let the"
-                    " command describe and read it (ACLs)"
-                )
             if found is None or not found.partitions:
+                refuse_hidden(Admin(self._client), self.topic, REQUEST_TIMEOUT_SECONDS)
                 raise TopicMissing(
                     f"topic {self.topic} does not exist; check BEMI_TOPIC_PREFIX and the brokers"
                 )
@@ -128,7 +121,7 @@ class RangeReader:
                     offset = end if answer.offset < 0 else answer.offset
                     offsets[answer.partition][moment] = min(offset, end)
         except KafkaException as error:
-            raise _request_failed(self.topic, error, self._errors) from error
+            raise self._failed(error) from error
         return {
             partition: PartitionEdges(first, end, offsets[partition])
             for partition, (first, end) in ends.items()
@@ -171,7 +164,7 @@ class RangeReader:
             if messages and max_records > 1:
                 messages += self._consumer.consume(max_records - 1, 0)
         except KafkaException as error:
-            raise _request_failed(self.topic, error, self._errors) from error
+            raise self._failed(error) from error
         records = []
         for message in messages:
             partition = cast("int", message.partition())
@@ -186,6 +179,11 @@ class RangeReader:
                     self._end(partition)
         return records
 
+    def _failed(self, error: KafkaException) -> StageError:
+        if is_refusal(error):
+            return acl_missing("Read", f"topic {self.topic}")
+        return self._errors.failure(f"cannot read the state of topic {self.topic}", error)
+
     def _end(self, partition: int) -> None:
         self._next[partition] = self._open.pop(partition).end
         # What was fetched beyond the end is let go, and no more is fetched.
@@ -199,8 +197,11 @@ class RangeReader:
             # The last offsets of a range may be markers, which are no records.
             if partition in self._open and (message.offset() or 0) >= self._open[partition].end:
                 self._end(partition)
-        elif error.code() in REFUSALS:
-            raise ReadingRefused(f"the brokers refuse to let {self.topic} be read: {error}")
+        elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            # The client asks who coordinates its group, which nobody joins.
+            log.debug("kafka: %s", error.str())
+        elif is_refusal(error):
+            raise acl_missing("Read", f"topic {self.topic}")
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise RangeNotThere(
                 f"{self.topic} [{partition}] does not have offset {self._next.get(partition)} any"
@@ -223,8 +224,10 @@ def committed_offsets(
     try:
         answers = consumer.committed(asked, timeout=REQUEST_TIMEOUT_SECONDS)
     except KafkaException as error:
-        consumer.poll(0)
-        raise _request_failed(topic, error, errors) from error
+        told = consumer.poll(0)
+        if is_refusal(error) or (told is not None and is_refusal(told.error())):
+            raise acl_missing("Describe", f"group {group}") from error
+        raise errors.failure(f"cannot read how far group {group} is", error) from error
     finally:
         consumer.close()
     return {answer.partition: max(answer.offset, 0) for answer in answers}
@@ -241,9 +244,3 @@ def _record(message: Message) -> KafkaRecord:
         # A consumer's headers are pairs of bytes; the types allow a producer's forms too.
         tuple(cast("list[tuple[str, bytes | None]]", headers)) if headers else (),
     )
-
-
-def _request_failed(topic: str, error: KafkaException, errors: ConnectionErrors) -> StageError:
-    if error.args[0].code() in REFUSALS:
-        return ReadingRefused(f"the brokers refuse to let {topic} be read: {error}")
-    return errors.failure(f"cannot read the state of topic {topic}", error)

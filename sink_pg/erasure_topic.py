@@ -13,7 +13,13 @@ from confluent_kafka import KafkaException, Producer
 from confluent_kafka.cimpl import Message
 
 from runtime.errors import Stop
-from runtime.kafka_client import Admin, BrokersUnreachable, client_settings
+from runtime.kafka_client import (
+    Admin,
+    BrokersUnreachable,
+    acl_missing,
+    client_settings,
+    is_refusal,
+)
 from runtime.kafka_topics import TopicSpec, ensure_topics, partition_count
 from runtime.range_reader import RangeReader, TopicMissing
 from runtime.topic_ranges import OffsetRange
@@ -41,7 +47,7 @@ class ErasureTopic:
     def make(self) -> None:
         """Make the topic where it is missing; raises as Admin.metadata does."""
         admin = Admin(client_settings(self._settings))
-        if partition_count(admin, self.name, ANSWER_SECONDS) is None:
+        if partition_count(admin, self.name, ANSWER_SECONDS, "Read") is None:
             ensure_topics(admin, [TopicSpec(self.name, 1, TOPIC_CONFIG)])
 
     def publish(self, record: ErasureRecord) -> int:
@@ -78,6 +84,8 @@ class ErasureTopic:
         except KafkaException as error:
             raise Stop(f"cannot write to {self.name}: {error}; nothing was erased by it") from error
         if not offsets:
+            if errors and is_refusal(errors[0]):
+                raise acl_missing("Write", f"topic {self.name}")
             reason = errors[0] if errors else "no answer"
             raise BrokersUnreachable(f"the record of the erasure is not in {self.name}: {reason}")
         return offsets[0]

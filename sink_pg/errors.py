@@ -15,7 +15,6 @@ Stop
 ├── RecordsLost             Kafka no longer has records that were never stored
 ├── OffsetBeyondTopic       the topic ends before what was stored of it
 ├── TopicMadeAnew           the topic is not the one whose records were stored
-├── KafkaRefused            the brokers do not let the sink read
 ├── CannotCompare           verify has nothing to compare, or was stopped
 ├── UnusableSelection       what is to be erased was not said, or would be too much
 └── SealedRows              what is sealed cannot be replaced
@@ -103,10 +102,6 @@ class TopicMadeAnew(Stop):
             " BEMI_CONFIRM_AFTER=sink, for the producer as well, nothing is missing and the sink"
             " goes on by itself (docs/deploying.md)"
         )
-
-
-class KafkaRefused(Stop):
-    """The brokers do not let the sink read its topic or use its group; check the ACLs."""
 
 
 class CannotCompare(Stop):

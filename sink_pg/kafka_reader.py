@@ -29,13 +29,14 @@ from runtime.kafka_client import (
     Admin,
     BrokersUnreachable,
     ConnectionErrors,
+    acl_missing,
     client_settings,
     cluster_metadata,
+    is_refusal,
 )
-from runtime.kafka_topics import topic_ids
-from runtime.range_reader import REFUSALS
+from runtime.kafka_topics import refuse_hidden, topic_ids
 from sink_pg.change_rows import Record
-from sink_pg.errors import KafkaClientFailed, KafkaRefused, OffsetBeyondTopic, RecordsLost
+from sink_pg.errors import KafkaClientFailed, OffsetBeyondTopic, RecordsLost
 from sink_pg.settings import SinkSettings
 
 # Short, because a sink that is told to stop waits for it.
@@ -90,14 +91,19 @@ class KafkaReader:
         return self._is_positioned
 
     def join(self) -> bool:
-        """Join the group; return False, and do nothing, where there is no such topic yet."""
+        """Join the group; return False, and do nothing, where there is no such topic yet.
+
+        Raises AclMissing where it may be hidden.
+        """
         errors = ConnectionErrors()
         configuration = {**self._configuration(partitions=1), "error_cb": errors}
         with Consumer(configuration, logger=log) as probe:
             metadata = cluster_metadata(probe, errors, REQUEST_TIMEOUT_SECONDS)
         found = metadata.topics.get(self.topic)
         if found is None or not found.partitions:
+            refuse_hidden(self._asking, self.topic, REQUEST_TIMEOUT_SECONDS)
             return False
+        self.ask_topic_id()  # Raises AclMissing where it may be seen and not read.
         self._consumer = Consumer(self._configuration(len(found.partitions)), logger=log)
         self._consumer.subscribe(
             [self.topic],
@@ -109,9 +115,7 @@ class KafkaReader:
 
     def ask_topic_id(self) -> str:
         """Return the id that the topic was given when it was made; asks the brokers."""
-        if self._admin is None:
-            self._admin = Admin(client_settings(self._settings))
-        ids = topic_ids(self._admin, [self.topic], REQUEST_TIMEOUT_SECONDS)
+        ids = topic_ids(self._asking, [self.topic], REQUEST_TIMEOUT_SECONDS, "Read")
         if self.topic not in ids:
             raise BrokersUnreachable(f"topic {self.topic} is gone; the stitcher makes it")
         return ids[self.topic]
@@ -192,6 +196,12 @@ class KafkaReader:
             if leaving.is_alive():
                 log.warning("ending without having left the group: no broker answers")
             self._consumer = None
+
+    @property
+    def _asking(self) -> Admin:
+        if self._admin is None:
+            self._admin = Admin(client_settings(self._settings))
+        return self._admin
 
     @property
     def _joined(self) -> Consumer:
@@ -285,8 +295,10 @@ class KafkaReader:
             return True
         if error.fatal():
             raise KafkaClientFailed(f"the Kafka client failed for good: {error}")
-        if error.code() in REFUSALS:
-            raise KafkaRefused(f"the brokers refuse to let the sink read: {error}; check the ACLs")
+        if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            raise acl_missing("Read", f"group {self._settings.changes_group}")
+        if is_refusal(error):
+            raise acl_missing("Read", f"topic {self.topic}")
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise self._missing_offset(cast("int", message.partition()))
         if error.code() not in _HARMLESS:

@@ -20,15 +20,21 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, cast
 
 import faust
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
 from aiokafka.structs import OffsetAndMetadata
 from faust.app.base import BootStrategy
 from faust.events import Event
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
+from mode import Service
 
 from runtime.errors import StageError, Stop
+from runtime.kafka_client import acl_missing
 from runtime.service import EXIT_DEFECT, collect_garbage_less_often
 from stitcher_stream.errors import RecordsLost, WalMadeAnew
 from stitcher_stream.wal_unpacking import unpack_into_wal_records
@@ -216,11 +222,25 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                     )
         return cast("Mapping[TP, int]", committed)
 
+    @property
+    def refusal(self) -> KafkaError | None:
+        """What the brokers refuse to the group, None where nothing.
+
+        aiokafka gives it to whoever polls the consumer, which Faust does not: it would wait
+        without a word. Pinned by test_a_group_that_is_refused_ends_the_worker.
+        """
+        coordinator = getattr(self._consumer, "_coordinator", None)
+        error = getattr(coordinator, "_pending_exception", None)
+        return error if isinstance(error, _REFUSALS) else None
+
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Say nothing: Faust's checks count single messages and raise false alarms.
 
         faust-streaming/faust issues 175 and 640.
         """
+
+
+_REFUSALS = (GroupAuthorizationFailedError, TopicAuthorizationFailedError)
 
 
 class BatchConsumer(driver.Consumer):  # type: ignore[misc]
@@ -234,6 +254,21 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _watch_refusals(self) -> None:
+        while not self.should_stop:
+            refusal = self._thread.refusal
+            if refusal is not None:
+                await self._fail_refused(refusal)
+                return
+            await self.sleep(POLL_SECONDS)
+
+    async def _fail_refused(self, refusal: KafkaError) -> None:
+        is_group = isinstance(refusal, GroupAuthorizationFailedError)
+        (named,) = refusal.args
+        resource = named if isinstance(named, str) else ", ".join(named)
+        await self.app.fail(acl_missing("Read", f"{'group' if is_group else 'topic'} {resource}"))
 
     def ack(self, message: Any) -> bool:
         """Take the acknowledgement of a batch; the batches in flight are the only account.
@@ -308,6 +343,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             raise
         except StageError as error:
             await self.app.fail(error)
+        except _REFUSALS as error:
+            await self._fail_refused(error)
         except Exception:
             log.exception("reading failed")
             raise

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from runtime.errors import StageError
-from runtime.kafka_client import client_settings
+from runtime.kafka_client import acl_missing, client_settings, is_refusal
 from stitcher_stream.errors import OutputRefused, ProducerBroken
 from stitcher_stream.settings import StitcherSettings
 
@@ -50,8 +50,6 @@ _ADVICE = {
         "raise max.message.bytes of the topic (and message.max.bytes of the brokers), "
         "or BEMI_KAFKA_MAX_MESSAGE_BYTES, then start again"
     ),
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "let the stitcher write to the topic (ACL Write)",
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "let the stitcher write idempotently (ACL)",
 }
 _GONE = (
     KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -97,6 +95,8 @@ class Delivery:
 def refusal(error: KafkaError, topic: str | None) -> StageError:
     """Return what a refused record means: a person must act, or a new process helps."""
     advice = _ADVICE.get(error.code())
+    if is_refusal(error):
+        return acl_missing("Write", f"topic {topic}")
     if error.code() in _GONE:
         return ProducerBroken(
             f"topic {topic} is gone, or has fewer partitions than `.wal`; the next start makes it, "

@@ -114,7 +114,7 @@ def restitch(settings: StitcherSettings, request: RestitchRequest, stopping: Eve
 
 def _prepare_topic(settings: StitcherSettings, wal: str, target: str) -> None:
     admin = Admin(client_settings(settings))
-    partitions = partition_count(admin, wal)
+    partitions = partition_count(admin, wal, acl="Read")
     if partitions is None:
         return  # The reader says so.
     config = {
@@ -122,7 +122,7 @@ def _prepare_topic(settings: StitcherSettings, wal: str, target: str) -> None:
         "retention.ms": str(settings.changes_retention_ms),
     }
     ensure_topics(admin, [TopicSpec(target, partitions, config)])
-    found = partition_count(admin, target)
+    found = partition_count(admin, target, acl="Write")
     if found is not None and found < partitions:
         raise WrongPartitionCount(
             f"topic {target} has {found} partitions and {wal} has {partitions}; a change goes to"

@@ -68,7 +68,7 @@ async def wal_topic_id(settings: StitcherSettings) -> str:
 
     async def attempt() -> str:
         return await _in_thread(
-            lambda: topic_ids(admin, [topic], FIRST_ANSWER_SECONDS).get(topic, "")
+            lambda: topic_ids(admin, [topic], FIRST_ANSWER_SECONDS, "Read").get(topic, "")
         )
 
     return await _patiently()(attempt)
@@ -80,7 +80,7 @@ def make_topics(admin: Admin, settings: StitcherSettings) -> int:
     Raises Retry errors for what may heal, Stop errors for what does not.
     """
     topics = Topics(settings.topic_prefix)
-    partitions = partition_count(admin, topics.wal, FIRST_ANSWER_SECONDS)
+    partitions = partition_count(admin, topics.wal, FIRST_ANSWER_SECONDS, "Read")
     if partitions is None:
         raise WalTopicMissing(f"topic {topics.wal} does not exist yet; the producer makes it")
     config = {
@@ -94,8 +94,11 @@ def make_topics(admin: Admin, settings: StitcherSettings) -> int:
     ]
     if settings.leaves_changes_out:
         wanted.append(TopicSpec(topics.left_out, partitions, config))
+    topic_ids(admin, [topics.wal], acl="Read")
     ensure_topics(admin, wanted)
-    changes_partitions = partition_count(admin, topics.changes)
+    # Now, and not at the first dead letter.
+    topic_ids(admin, [topic.name for topic in wanted], acl="Write")
+    changes_partitions = partition_count(admin, topics.changes, acl="Write")
     if changes_partitions is None:
         raise Retry(f"topic {topics.changes} was made, but the brokers do not show it yet")
     if changes_partitions != partitions:

@@ -28,6 +28,7 @@ pytest_plugins = [
     "tests.fixtures.standbys",
     "tests.fixtures.pipeline",
     "tests.fixtures.secured",
+    "tests.fixtures.acls",
     "tests.fixtures.distribution",
 ]
 

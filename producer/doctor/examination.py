@@ -25,6 +25,7 @@ from producer.doctor.source_facts import read_source
 from producer.doctor.table_checks import check_tables
 from producer.settings import ProducerSettings
 from runtime.errors import StageError
+from runtime.kafka_client import AclMissing
 
 WIDTH_OF_A_FILE = 120
 
@@ -70,7 +71,8 @@ def look(settings: ProducerSettings) -> list[Finding]:
         facts = read_kafka(kafka_client(settings), topics)
         findings += check_kafka(facts, topics, settings.kafka_max_message_bytes)
     except StageError as error:
-        advice = "Check BEMI_KAFKA_BOOTSTRAP_SERVERS."
+        is_refused = isinstance(error, AclMissing)
+        advice = "Add the ACL." if is_refused else "Check BEMI_KAFKA_BOOTSTRAP_SERVERS."
         findings.append(Finding("kafka", Severity.ERROR, _line(error), advice))
     return findings
 

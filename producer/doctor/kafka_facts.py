@@ -8,12 +8,13 @@ from contextlib import closing
 from typing import Any
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]
+from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from producer.doctor.facts import GroupFacts, KafkaFacts, TopicFacts
 from runtime.group_lag import GroupLag
-from runtime.kafka_client import Admin, BrokersUnreachable
+from runtime.kafka_client import Admin, BrokersUnreachable, acl_missing, is_refusal
+from runtime.kafka_topics import refuse_hidden
 from schemas.topics import Topics
 
 REQUEST_SECONDS = 5.0
@@ -22,25 +23,24 @@ GROUPS_SECONDS = 20.0
 
 
 def read_kafka(client: Mapping[str, Any], topics: Topics) -> KafkaFacts:
-    """Return what the brokers say; raises BrokersUnreachable.
+    """Return what the brokers say; raises BrokersUnreachable, BrokersRefuse or AclMissing.
 
     `client` is librdkafka's configuration of the connection.
     """
     admin = Admin(client)
     try:
         cluster = admin.metadata(REQUEST_SECONDS)
-        names = [
-            name
-            for name in (
-                topics.wal,
-                topics.changes,
-                topics.left_out,
-                topics.erasures,
-                topics.dead_letters,
-                topics.producer_offsets,
-            )
-            if name in cluster.topics
-        ]
+        wanted_names = (
+            topics.wal,
+            topics.changes,
+            topics.left_out,
+            topics.erasures,
+            topics.dead_letters,
+            topics.producer_offsets,
+        )
+        names = [name for name in wanted_names if name in cluster.topics]
+        for name in set(wanted_names).difference(names):
+            refuse_hidden(admin, name, REQUEST_SECONDS, "Describe")
         broker = ConfigResource(ConfigResource.Type.BROKER, str(next(iter(cluster.brokers))))
         wanted = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
         config = _configurations(admin, [broker, *wanted])
@@ -76,11 +76,17 @@ def _configurations(
     admin: Admin, resources: Iterable[ConfigResource]
 ) -> Mapping[str, Mapping[str, str]]:
     answers = admin.describe_configs(list(resources), request_timeout=REQUEST_SECONDS)
-    return {
-        resource.name: {
-            name: entry.value
-            for name, entry in answer.result(REQUEST_SECONDS).items()
-            if entry.value is not None
+    found = {}
+    for resource, answer in answers.items():
+        try:
+            entries = answer.result(REQUEST_SECONDS)
+        except KafkaException as error:
+            if is_refusal(error):
+                is_topic = resource.restype == ResourceType.TOPIC
+                of = f"topic {resource.name}" if is_topic else "cluster kafka-cluster"
+                raise acl_missing("DescribeConfigs", of) from error
+            raise
+        found[resource.name] = {
+            name: entry.value for name, entry in entries.items() if entry.value is not None
         }
-        for resource, answer in answers.items()
-    }
+    return found

@@ -17,7 +17,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher
-from aiokafka.errors import KafkaError
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import OffsetAndMetadata
@@ -27,6 +28,7 @@ from faust.transport.consumer import Consumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from runtime.kafka_client import AclMissing
 from stitcher_stream import faust_driver
 from stitcher_stream.app import build_app
 from stitcher_stream.errors import RecordsLost, WalMadeAnew
@@ -59,6 +61,7 @@ PRIVATE_NAMES: list[tuple[Any, str]] = [
     (Consumer, "_waiting_for_ack"),
     (Consumer, "on_partitions_revoked"),
     (driver.Consumer, "_new_consumer_thread"),
+    (GroupCoordinator, "_push_error_to_user"),
     (driver.AIOKafkaConsumerThread, "_create_worker_consumer"),
     (driver.AIOKafkaConsumerThread, "_fetch_records"),
     (driver.AIOKafkaConsumerThread, "seek_to_committed"),
@@ -139,6 +142,24 @@ def test_names_made_by_constructors_are_still_there() -> None:
         assert hasattr(app.topics, "_tp_index")
         source = inspect.getsource(AIOKafkaConsumer)
         assert "isolation_level=self._isolation_level" in source
+
+    in_loop(check)
+
+
+def test_a_group_that_is_refused_ends_the_worker() -> None:
+    assert "self._pending_exception = exc" in inspect.getsource(GroupCoordinator)
+
+    async def check(app: BatchApp) -> None:
+        consumer = make_consumer(app)
+        coordinator = SimpleNamespace(_pending_exception=None)
+        consumer._thread._consumer = SimpleNamespace(_coordinator=coordinator)
+        assert consumer._thread.refusal is None
+        coordinator._pending_exception = GroupAuthorizationFailedError("bemi.stitcher")
+        refusal = consumer._thread.refusal
+        assert refusal is not None
+        await consumer._fail_refused(refusal)
+        assert isinstance(app.failure, AclMissing)
+        assert "Read on group bemi.stitcher" in str(app.failure)
 
     in_loop(check)
 
